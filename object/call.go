@@ -17,6 +17,14 @@ const (
 	Batch  CallKind = 4 // several methods in order, named in Batch
 )
 
+// Format names the encoding of a call's payload and of its reply, for example "pyro5/serpent". It also determines how
+// the client calls its exception classes. A gateway sets the format, and the backend that decodes the payload
+// interprets it. The host only passes it on. The part before the slash names the clients' protocol.
+type Format string
+
+// MaxFormatBytes bounds the length of a format.
+const MaxFormatBytes = 64
+
 // Call is one authorized request. The host fills it. A backend executes it as given and ignores the object and method
 // in Payload.
 type Call struct {
@@ -26,13 +34,12 @@ type Call struct {
 	Batch  []Method // the methods of a batch, in order; len is the number of calls
 	Oneway bool     // the caller expects no reply
 
-	Caller     Caller
-	Conn       uint64 // id of the caller's connection: mode "session" has one instance per Conn
-	Protocol   Protocol
-	Serializer uint8    // codec.ID of Payload's serializer
-	Corr       [16]byte // correlation id
-	Traceback  bool     // the policy permits tracebacks for this caller
-	Chain      []ID     // calling objects, outermost first
+	Caller    Caller
+	Conn      uint64   // id of the caller's connection: mode "session" has one instance per Conn
+	Format    Format   // encoding of Payload and of the reply
+	Corr      [16]byte // correlation id
+	Traceback bool     // the policy permits tracebacks for this caller
+	Chain     []ID     // calling objects, outermost first
 
 	// Deadline is the latest start of the call; the zero time is no deadline. After it, a backend with its own limit
 	// on running time replies that the call was not executed. Another backend gives up within two seconds. Both
@@ -50,7 +57,7 @@ type Call struct {
 	Buffer []byte
 }
 
-// Reply is the reply of a backend. Payload is complete and in the call's serializer.
+// Reply is the reply of a backend. Payload is complete and in the call's format.
 type Reply struct {
 	Payload   []byte
 	Exception bool   // Payload is an exception dict

@@ -61,6 +61,10 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 func (p *Plugin) do(
 	ctx context.Context, c *object.Call, send func(context.Context, *process, uint64) (*rpc.CallReply, error),
 ) (object.Reply, bool, error) {
+	if protocol, _ := formatFields(c.Format); protocol == 0 {
+		return object.Reply{}, false, object.Errorf(object.CodeInvalid,
+			"a plugin does not take calls in the format %q; not executed", c.Format)
+	}
 	ctx, w := p.enter(ctx, c)
 	defer p.leave(w)
 	if !c.Deadline.IsZero() {
@@ -108,6 +112,7 @@ func (p *Plugin) do(
 
 // request returns the message for a call. n is its number in the process.
 func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
+	protocol, serializer := formatFields(c.Format)
 	r := &rpc.CallRequest{
 		Call:        n,
 		Object:      string(c.ID),
@@ -116,8 +121,8 @@ func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 		Oneway:      c.Oneway,
 		Traceback:   c.Traceback,
 		Conn:        c.Conn,
-		Protocol:    uint32(c.Protocol),
-		Serializer:  serializerName(c.Serializer),
+		Protocol:    protocol,
+		Serializer:  serializer,
 		Correlation: c.Corr[:],
 		Payload:     payload,
 		Caller: &rpc.Caller{

@@ -18,16 +18,6 @@ type callbacks struct {
 	out *launch.Output
 }
 
-// serializers are the names of the codec's serializers by number.
-var serializers = []string{1: "serpent", 2: "json", 4: "msgpack"}
-
-func serializerName(id uint8) string {
-	if int(id) < len(serializers) {
-		return serializers[id]
-	}
-	return ""
-}
-
 // Log writes a line to the object's log.
 func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, error) {
 	id := object.ID(r.GetObject())
@@ -47,10 +37,9 @@ func (c *callbacks) Log(_ context.Context, r *rpc.LogRequest) (*rpc.Nothing, err
 func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallReply, error) {
 	pr := c.pr
 	call := &object.Call{
-		ID:       object.ID(r.GetObject()),
-		Method:   object.Method(r.GetMethod()),
-		Payload:  r.GetPayload(),
-		Protocol: object.Pyro5,
+		ID:      object.ID(r.GetObject()),
+		Method:  object.Method(r.GetMethod()),
+		Payload: r.GetPayload(),
 	}
 	from := object.ID(r.GetFrom())
 	pr.mu.Lock()
@@ -70,11 +59,11 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	default:
 		return failed(object.Errorf(object.CodeInvalid, "objects call methods and attributes")), nil
 	}
-	n := slices.Index(serializers, r.GetSerializer())
-	if n < 1 {
+	var known bool
+	call.Format, known = objectCallFormat(r.GetSerializer())
+	if !known {
 		return failed(object.Errorf(object.CodeInvalid, "unknown serializer")), nil
 	}
-	call.Serializer = uint8(n)
 	select {
 	case pr.objectCalls <- struct{}{}:
 		defer func() { <-pr.objectCalls }()

@@ -147,15 +147,14 @@ func newCall(id object.ID, method string, args ...any) *object.Call {
 		panic(err)
 	}
 	return &object.Call{
-		ID:         id,
-		Kind:       object.Invoke,
-		Method:     object.Method(method),
-		Protocol:   object.Pyro5,
-		Serializer: uint8(codec.Serpent),
-		Caller:     object.Caller{Principal: "alice"},
-		Conn:       1,
-		Deadline:   time.Now().Add(20 * time.Second),
-		Payload:    payload,
+		ID:       id,
+		Kind:     object.Invoke,
+		Method:   object.Method(method),
+		Format:   "pyro5/serpent",
+		Caller:   object.Caller{Principal: "alice"},
+		Conn:     1,
+		Deadline: time.Now().Add(20 * time.Second),
+		Payload:  payload,
 	}
 }
 

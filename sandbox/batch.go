@@ -114,7 +114,7 @@ func (s *State) stackValue() lua.Value {
 
 // checkResult checks that a result can be sent, before the next method runs. It returns an error for a limit.
 func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
-	s.enc.Start(discard{}, r.Protocol, "result")
+	s.enc.Start(discard{}, s.classes(), "result")
 	err := s.enc.Value(v)
 	if err == nil {
 		return nil, nil
@@ -172,7 +172,7 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 	}
 	for i, v := range results {
 		// Each result gets the full number of values, as in a call of its method alone.
-		s.enc.Start(r.Result, r.Protocol, "result")
+		s.enc.Start(r.Result, s.classes(), "result")
 		if err := s.enc.Value(v); err != nil {
 			return i, err
 		}
@@ -181,7 +181,7 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 		w := convert.SinkWriter{To: r.Result}
 		w.Begin(object.DictKind, 2)
 		w.Text(convert.ClassKey)
-		w.Text(r.BatchWrapperClass)
+		w.Text(s.classes().BatchWrapper())
 		w.Text("exception")
 		w.Do(func() error { return s.encodeException(r, r.Result, end.class, end.args) })
 		w.End()

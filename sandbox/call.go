@@ -17,7 +17,6 @@ type Request struct {
 	Batch     []object.Method // the methods of a batch, in order
 	Caller    object.Caller
 	Corr      [16]byte
-	Protocol  object.Protocol
 	Traceback bool // exceptions carry the script's traceback
 
 	// Args writes two values to a sink: the positional arguments, a list or tuple, and the keyword arguments, a dict or
@@ -31,11 +30,8 @@ type Request struct {
 	Result object.Sink
 	// ResetResult discards the content of Result, so that it can receive a value again.
 	ResetResult func()
-	// ClassName returns the qualified name of an exception class for the caller, false if the caller lacks the class. A
-	// nil ClassName supports Python's built-in classes.
-	ClassName func(string) (string, bool)
-	// BatchWrapperClass is the class of the dict that ends a batch with an exception.
-	BatchWrapperClass string
+	// Classes has the class names of the caller. nil supports Python's most frequent exceptions.
+	Classes Classes
 }
 
 // Outcome is the result of a call.
@@ -181,7 +177,7 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 		v.Sent = true
 		return Outcome{Stream: &Stream{s: s, fn: v.Next}}, nil
 	}
-	s.enc.Start(r.Result, r.Protocol, "result")
+	s.enc.Start(r.Result, s.classes(), "result")
 	if err := s.enc.Results(s.l); err != nil {
 		return s.writeFailure(r, err)
 	}

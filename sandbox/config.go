@@ -24,6 +24,9 @@ type Config struct {
 	// are retained and must not change.
 	Libs     map[string][]byte
 	Services Services
+	// Classes has the class names in values that leave the object outside of replies: in arguments of calls of other
+	// objects, and in the state for the next version. nil supports Python's most frequent exceptions.
+	Classes Classes
 	// OnLongCall, if not nil, is called once for a call that runs longer than most. Other goroutines of the process may
 	// have to wait for it.
 	OnLongCall func()

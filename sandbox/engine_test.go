@@ -275,7 +275,7 @@ func (h *host) batch(names []object.Method, calls []any) (sandbox.Outcome, any, 
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	r.Batch, r.BatchWrapperClass = names, "Pyro5.core._ExceptionWrapper"
+	r.Batch = names
 	r.Args = func(to object.Sink) error { return ser.DecodeCall(doc, codec.Limits{}, to) }
 	out, err := h.s.Call(h.t.Context(), r)
 	if err != nil {

@@ -30,26 +30,7 @@ func (s *State) qualify(class string, args []lua.Value, message string) (string,
 // fixedArgs are the exception classes that take an exact number of arguments.
 var fixedArgs = map[string]int{"UnicodeDecodeError": 5, "UnicodeEncodeError": 5, "UnicodeTranslateError": 4}
 
-func (s *State) className(class string) (string, bool) {
-	if s.req != nil && s.req.ClassName != nil {
-		return s.req.ClassName(class)
-	}
-	switch class {
-	case "RuntimeError", "ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "UnicodeError",
-		"Exception":
-		return "builtins." + class, true
-	}
-	return "", false
-}
-
-// knownClass reports whether the caller has an exception class of this qualified name.
-func (s *State) knownClass(name string) bool {
-	if s.req == nil || s.req.ClassName == nil {
-		return false
-	}
-	_, ok := s.req.ClassName(name)
-	return ok
-}
+func (s *State) className(class string) (string, bool) { return s.classes().Exception(class) }
 
 // writeRaised writes the exception for a raised value.
 func (s *State) writeRaised(r *Request, raised lua.Value) (Outcome, error) {
@@ -146,7 +127,7 @@ func (s *State) unsendable(why, class string, args []lua.Value) []lua.Value {
 const maxExceptionBytes = 1 << 20
 
 func (s *State) encodeException(r *Request, to object.Sink, class string, args []lua.Value) error {
-	s.enc.Start(to, r.Protocol, "the exception's args")
+	s.enc.Start(to, s.classes(), "the exception's args")
 	// The limit is not below maxMessage: the exception may report that the result exceeds its limit. It is not above
 	// maxExceptionBytes: the search for secrets in all texts takes long.
 	s.enc.SetTextLimit(min(max(s.p.limits.ResultBytes, maxMessage), maxExceptionBytes))

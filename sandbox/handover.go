@@ -32,7 +32,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 		return false, s.raisedError(raised.Value)
 	}
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
-	s.enc.Start(to, object.Pyro5, "state")
+	s.enc.Start(to, s.p.classes, "state")
 	if err := s.enc.Results(s.l); err != nil {
 		if class, msg, ok := s.enc.Failure(err); ok { // a fault of the script, not of the sink
 			return false, convert.Invalid(class, "%s", msg)

@@ -18,6 +18,7 @@ type Program struct {
 	id         object.ID
 	file       string
 	services   Services // no field is nil
+	classes    Classes  // not nil
 	onLongCall func()
 	limits     object.Limits
 	main       *lua.Proto
@@ -43,9 +44,13 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		id:         cfg.ID,
 		file:       cfg.File,
 		services:   cfg.Services.withDefaults(),
+		classes:    cfg.Classes,
 		onLongCall: cfg.OnLongCall,
 		limits:     cfg.Limits.WithDefaults(),
 		source:     bytes.Clone(cfg.Source),
+	}
+	if p.classes == nil {
+		p.classes = commonClasses{}
 	}
 	if p.file == "" {
 		p.file = strings.ReplaceAll(string(cfg.ID), ".", "/") + ".lua"

@@ -121,7 +121,7 @@ func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, 
 	call := &ObjectCall{
 		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name),
 		Result: s.build,
-		Args:   func(to object.Sink) error { return s.enc.Arguments(to, args, kwargs) },
+		Args:   func(to object.Sink) error { return s.enc.Arguments(to, s.p.classes, args, kwargs) },
 	}
 	ctx, done := s.meter.WaitContext(s.ctx)
 	err := s.p.services.Objects.Call(ctx, call)

@@ -68,7 +68,7 @@ func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) 
 
 func loadLimited(src string, libs map[string]string, limits object.Limits, e *env) (*sandbox.Program, error) {
 	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src),
-		Services: sandbox.Services{Objects: e, Log: e, Secrets: e}, Limits: limits, Libs: map[string][]byte{}}
+		Services: sandbox.Services{Objects: e, Log: e, Secrets: e}, Classes: pyro.ObjectCalls, Limits: limits, Libs: map[string][]byte{}}
 	for name, s := range libs {
 		cfg.Libs[name] = []byte(s)
 	}
@@ -122,11 +122,11 @@ func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map
 	}
 	enc := ser.NewEncoder(nil)
 	return &sandbox.Request{
-		Kind: kind, Method: m, Protocol: object.Pyro5, Result: enc, Traceback: true,
+		Kind: kind, Method: m, Result: enc, Traceback: true,
 		Caller:      object.Caller{Principal: "alice", Peer: object.Peer{Auth: "peer", UID: 7, Addr: "here"}},
 		ResetResult: func() { enc.Reset(nil) },
 		Args:        func(to object.Sink) error { return ser.DecodeCall(payload, codec.Limits{}, to) },
-		ClassName:   func(n string) (string, bool) { return pyro.ClassName(object.Pyro5, n) },
+		Classes:     pyro.ObjectCalls,
 	}, enc
 }
 

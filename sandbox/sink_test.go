@@ -1,6 +1,8 @@
 package sandbox_test
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"github.com/hearthhost/hearth/object"
+)
 
 // nothing is a sink that discards all values.
 type nothing struct{}

@@ -57,7 +57,7 @@ func (st *Stream) next(r *Request) (bool, Outcome, error) {
 	if s.l.Get(1).IsNil() {
 		return false, Outcome{}, nil
 	}
-	s.enc.Start(r.Result, r.Protocol, "item")
+	s.enc.Start(r.Result, s.classes(), "item")
 	if err := s.enc.Results(s.l); err != nil {
 		out, err := s.writeFailure(r, err)
 		return true, out, err

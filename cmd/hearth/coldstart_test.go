@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -39,7 +38,7 @@ return Echo`)}
 				b.StartTimer()
 				tenant := supervise.New(supervise.Config{Tenant: "acme", Argv: argv, Pool: pool}, version)
 				r, err := tenant.Invoke(b.Context(), &object.Call{ID: "acme.echo", Kind: object.Invoke, Method: "echo",
-					Protocol: object.Pyro5, Serializer: uint8(codec.JSON),
+					Format:  "pyro5/json",
 					Payload: []byte(`{"object":"acme.echo","method":"echo","params":["x"],"kwargs":{}}`)})
 				b.StopTimer()
 				if err != nil || r.Exception {

@@ -135,7 +135,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	} else {
 		setMethod(call, &c.head)
 	}
-	call.Caller, call.Protocol, call.Serializer = c.caller, c.proto, uint8(ser.ID())
+	call.Caller, call.Format = c.caller, pyro.FormatOf(c.proto, ser).Format()
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
 	return nil

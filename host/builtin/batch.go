@@ -17,7 +17,7 @@ var batchLimits = codec.Limits{Depth: 8, Elements: 4096, Digits: 100}
 
 // invokeBatch runs several methods in order and returns the list of their results. The first exception ends the batch
 // and is its last result, as in Python's daemons. Nothing runs if one of the methods does not exist.
-func (b *backend) invokeBatch(c *invocation, ser codec.Serializer) (object.Reply, error) {
+func (b *backend) invokeBatch(c *invocation) (object.Reply, error) {
 	call := c.call
 	if len(call.Batch) > maxBatch {
 		const reason = "denied: more calls in a batch than one of the host's own objects takes"
@@ -32,13 +32,13 @@ func (b *backend) invokeBatch(c *invocation, ser codec.Serializer) (object.Reply
 			return object.Reply{}, noSuchMethod(call.ID)
 		}
 	}
-	calls, _, err := c.arguments(ser, batchLimits)
+	calls, _, err := c.arguments(batchLimits)
 	if err != nil {
 		return object.Reply{}, err
 	}
 	results, left := make([]any, 0, len(call.Batch)), maxBatchResult
 	for i, m := range call.Batch {
-		result, size, err := b.runItem(c, ser, m, calls, i)
+		result, size, err := b.runItem(c, m, calls, i)
 		left -= size
 		if err == nil && left < 0 {
 			err = object.Errorf(object.CodeTooLarge, "limit exceeded: the results of a batch take more than %d MiB",
@@ -49,20 +49,20 @@ func (b *backend) invokeBatch(c *invocation, ser codec.Serializer) (object.Reply
 		}
 		if err != nil {
 			results = append(results, codec.Dict{
-				{Key: "__class__", Value: pyro.BatchWrapperClass(call.Protocol)},
-				{Key: "exception", Value: pyro.NewException(call.Protocol, err)},
+				{Key: "__class__", Value: c.pyro.BatchWrapper()},
+				{Key: "exception", Value: pyro.NewException(c.pyro.Generation(), err)},
 			})
 			break
 		}
 		results = append(results, result)
 	}
-	doc, err := codec.Append(ser, call.Buffer[:0], results)
+	doc, err := codec.Append(c.pyro, call.Buffer[:0], results)
 	return object.Reply{Payload: doc}, err
 }
 
 // runItem runs call i of a batch. calls has a triple of method, positional and keyword arguments for each call. It
 // returns the result and its size in bytes.
-func (b *backend) runItem(c *invocation, ser codec.Serializer, m object.Method, calls []any, i int) (any, int, error) {
+func (b *backend) runItem(c *invocation, m object.Method, calls []any, i int) (any, int, error) {
 	wrong := &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "a batch takes a list of calls"}
 	if i >= len(calls) {
 		return nil, 0, wrong
@@ -84,7 +84,7 @@ func (b *backend) runItem(c *invocation, ser codec.Serializer, m object.Method, 
 	if err != nil {
 		return nil, 0, err
 	}
-	doc, err := codec.Append(ser, c.call.Buffer[:0], result)
+	doc, err := codec.Append(c.pyro, c.call.Buffer[:0], result)
 	return result, len(doc), err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/route"
@@ -78,9 +79,10 @@ type invocation struct {
 	ctx  context.Context
 	snap *snapshot.Snapshot
 	call *object.Call
+	pyro *pyro.Format // of the call
 }
 
-// encoded is a result that is already in the call's serializer.
+// encoded is a result that is already in the call's format.
 type encoded object.Reply
 
 // backend serves one built-in object. It implements [object.Backend].
@@ -105,16 +107,19 @@ func (b *backend) Invoke(ctx context.Context, call *object.Call) (object.Reply, 
 	if call.Enqueued != nil {
 		call.Enqueued() // calls of built-in objects have no order
 	}
-	c := &invocation{Objects: b.all, ctx: ctx, snap: b.all.cfg.Snapshot(), call: call}
-	ser := codec.ByID(codec.ID(call.Serializer))
+	format := pyro.Lookup(call.Format)
+	if format == nil {
+		return object.Reply{}, object.Errorf(object.CodeInvalid, "%s takes calls of Pyro clients; not executed", call.ID)
+	}
+	c := &invocation{Objects: b.all, ctx: ctx, snap: b.all.cfg.Snapshot(), call: call, pyro: format}
 	if call.Kind == object.Batch {
-		return b.invokeBatch(c, ser)
+		return b.invokeBatch(c)
 	}
 	m, ok := b.methods[call.Method]
 	if !ok || call.Kind != object.Invoke {
 		return object.Reply{}, noSuchMethod(call.ID)
 	}
-	params, kwargs, err := c.arguments(ser, argumentLimits)
+	params, kwargs, err := c.arguments(argumentLimits)
 	if err != nil {
 		return object.Reply{}, err
 	}
@@ -129,7 +134,7 @@ func (b *backend) Invoke(ctx context.Context, call *object.Call) (object.Reply, 
 	if r, ok := result.(encoded); ok {
 		return object.Reply(r), nil
 	}
-	doc, err := codec.Append(ser, call.Buffer[:0], result)
+	doc, err := codec.Append(format, call.Buffer[:0], result)
 	return object.Reply{Payload: doc}, err
 }
 
@@ -145,8 +150,8 @@ func (b *backend) CloseStream(uint64) {}
 func (b *backend) EndConn(uint64) {}
 
 // arguments decodes the call's arguments. Arguments above the limits are recorded as a denial.
-func (c *invocation) arguments(ser codec.Serializer, limits codec.Limits) ([]any, map[string]any, error) {
-	params, kwargs, err := codec.UnmarshalCall(ser, c.call.Payload, limits)
+func (c *invocation) arguments(limits codec.Limits) ([]any, map[string]any, error) {
+	params, kwargs, err := codec.UnmarshalCall(c.pyro, c.call.Payload, limits)
 	if object.CodeOf(err) == object.CodeTooLarge {
 		const reason = "denied: more arguments than one of the host's own objects takes"
 		c.cfg.Dispatcher.Note(c.call, c.call.Method, reason, "")

@@ -51,7 +51,7 @@ func (c *invocation) entry(name string) (entry, bool) {
 
 func (c *invocation) nameServer() entry {
 	class := "class:Pyro5.nameserver.NameServer"
-	if c.call.Protocol == object.Pyro4 {
+	if c.pyro.Generation() == object.Pyro4 {
 		class = "class:Pyro4.naming.NameServer"
 	}
 	return entry{string(object.NameServer), []string{class}}
@@ -82,7 +82,7 @@ func (c *invocation) uri(name string) any {
 		host, port = h, n
 	}
 	return codec.Dict{
-		{Key: "__class__", Value: c.call.Protocol.Module() + ".core.URI"},
+		{Key: "__class__", Value: c.pyro.Generation().Module() + ".core.URI"},
 		{Key: "state", Value: codec.Tuple{"PYRO", name, sock, host, port}},
 	}
 }
@@ -95,7 +95,7 @@ func (c *invocation) tagged(tags []string) any {
 	for i, t := range tags {
 		items[i] = t
 	}
-	if c.call.Protocol == object.Pyro4 {
+	if c.pyro.Generation() == object.Pyro4 {
 		return items
 	}
 	return codec.Set(items)
@@ -124,14 +124,14 @@ func nsLookup(c *invocation, args []any) (any, error) {
 // return_metadata, in Pyro4 the fifth.
 func nsList(c *invocation, args []any) (any, error) {
 	withTags := truthy(args[4])
-	if c.call.Protocol == object.Pyro5 {
+	if c.pyro.Generation() == object.Pyro5 {
 		if _, isFlag := args[2].(bool); isFlag {
 			withTags, args[2] = truthy(args[2]), nil
 		}
 	}
 	filters := 0
 	for _, a := range args[:4] {
-		if a != nil && (c.call.Protocol == object.Pyro4 || truthy(a)) {
+		if a != nil && (c.pyro.Generation() == object.Pyro4 || truthy(a)) {
 			filters++
 		}
 	}

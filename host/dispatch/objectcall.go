@@ -24,7 +24,6 @@ func (d *Dispatcher) ObjectCall(
 		Tenant:    from.Tenant(),
 		Peer:      object.Peer{Channel: "object", Addr: string(from)},
 	}
-	call.Protocol = object.Pyro5
 	call.Chain = append(call.Chain, from)
 	if len(call.Chain) > MaxCallDepth {
 		return object.Reply{}, object.Errorf(object.CodeExhausted,

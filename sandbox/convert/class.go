@@ -3,32 +3,27 @@ package convert
 import (
 	"strings"
 
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
 // ClassKey is the key of a dict that represents an object of a Python class.
 const ClassKey = "__class__"
 
-// pyroClasses maps Pyro4 names to Pyro5 names of Pyro's classes that are sent as dicts.
-var pyroClasses = map[string]string{
-	"Pyro4.core.URI":                  "Pyro5.core.URI",
-	"Pyro4.core.Proxy":                "Pyro5.client.Proxy",
-	"Pyro4.core.Daemon":               "Pyro5.server.Daemon",
-	"Pyro4.futures._ExceptionWrapper": "Pyro5.core._ExceptionWrapper",
-	"Pyro4.util.SerpentSerializer":    "Pyro5.util.SerpentSerializer",
-	"Pyro4.util.JsonSerializer":       "Pyro5.util.JsonSerializer",
-	"Pyro4.util.MarshalSerializer":    "Pyro5.util.MarshalSerializer",
-	"Pyro4.util.MsgpackSerializer":    "Pyro5.util.MsgpackSerializer",
+// Classes has the names under which the peer that receives a value has its classes.
+type Classes interface {
+	// Exception returns the peer's name of an exception class. The name may be bare, for example "ValueError". ok is
+	// false if the peer lacks the class.
+	Exception(name string) (qualified string, ok bool)
+	// Class returns the peer's name of the class of a dict, other names unchanged. known reports whether dicts of the
+	// class are accepted as arguments.
+	Class(name string) (translated string, known bool)
+	// State returns how the field "state" of a dict of class, a list of n elements, is converted for the peer. Each
+	// element of the result is a position in the list from 1, 0 for null, or -1 for the integer 0. The result is nil if
+	// the state remains unchanged.
+	State(class string, n int) []int
+	// BatchWrapper returns the class of the dict that ends a batch with an exception.
+	BatchWrapper() string
 }
-
-var pyro4Names = func() map[string]string {
-	m := make(map[string]string, len(pyroClasses))
-	for four, five := range pyroClasses {
-		m[five] = four
-	}
-	return m
-}()
 
 // checkClass rejects dicts that represent objects of unsupported classes. Accepted dicts remain data: no object is made
 // from them, and no address in them is contacted.
@@ -44,61 +39,29 @@ func (b *Builder) checkClass(t *lua.Table) error {
 	if strings.Contains(name, "__") {
 		return Invalid("SecurityError", "refused to deserialize types with double underscores in their name: %s", shown)
 	}
-	if pyroClasses[name] != "" || pyro4Names[name] != "" {
-		return nil
-	}
 	if b.config.KnownClass(name) {
 		return nil
 	}
 	return Invalid("SerializeError", "unsupported serialized class: %s", shown)
 }
 
-// className returns the name of a class in the generation of the peer.
-func (e *Encoder) className(name string) string {
-	if !strings.HasPrefix(name, "Pyro") {
-		return name
+// convertState converts the state of a dict of class for the peer. It returns nil if the state remains unchanged.
+func (e *Encoder) convertState(class string, state *lua.Table) *lua.Table {
+	positions := e.classes.State(class, state.Len())
+	if positions == nil {
+		return nil
 	}
-	if e.protocol == object.Pyro5 {
-		if five := pyroClasses[name]; five != "" {
-			return five
-		}
-	} else if four := pyro4Names[name]; four != "" {
-		return four
-	}
-	if module, bare, ok := strings.Cut(name, ".errors."); ok && (module == "Pyro4" || module == "Pyro5") {
-		return e.protocol.Module() + ".errors." + bare
-	}
-	return name
-}
-
-// proxyState converts the state of a proxy to the peer's generation. Pyro4's has nine elements (…, timeout, key,
-// handshake, retries, serializer), Pyro5's has six (…, handshake, serializer). The key is never sent to the other
-// generation.
-func (e *Encoder) proxyState(class string, state *lua.Table) (*lua.Table, bool) {
-	n := state.Len()
-	four := class == "Pyro4.core.Proxy"
-	if !four && class != "Pyro5.client.Proxy" || four == (e.protocol == object.Pyro4) {
-		return nil, false
-	}
-	var from []int // positions in state; 0 means None
-	switch {
-	case four && n == 9:
-		from = []int{1, 2, 3, 4, 7, 9}
-	case !four && n == 6:
-		from = []int{1, 2, 3, 4, 0, 0, 5, 0, 6}
-	default:
-		return nil, false
-	}
-	out := e.config.Thread.NewTable(len(from), 0)
+	out := e.config.Thread.NewTable(len(positions), 0)
 	out.SetMeta(state.Meta)
-	for i, pos := range from {
+	for _, pos := range positions {
 		v := e.types.Null
-		if pos > 0 {
+		switch {
+		case pos > 0:
 			v = state.GetInt(pos)
-		} else if i == 7 {
-			v = lua.Int(0) // retries
+		case pos < 0:
+			v = lua.Int(0)
 		}
 		out.Append(v)
 	}
-	return out, true
+	return out
 }

@@ -24,7 +24,7 @@ type Config struct {
 	Meter  *budget.Meter
 	// Redact replaces secrets in the first most bytes of a text, and cuts off the rest.
 	Redact func(text string, most int) string
-	// KnownClass reports whether the caller has an exception class of this qualified name.
+	// KnownClass reports whether dicts of a class are accepted as arguments.
 	KnownClass func(name string) bool
 	// Qualify returns the name under which the caller has an exception class, and arguments that fit the class.
 	Qualify func(class string, args []lua.Value, message string) (string, []lua.Value)

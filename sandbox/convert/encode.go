@@ -19,7 +19,7 @@ type Encoder struct {
 	config        Config
 	types         *values.Types
 	to            object.Sink
-	protocol      object.Protocol
+	classes       Classes      // of the peer
 	remaining     int          // number of elements that may still be written
 	pendingSteps  int          // steps that are not yet charged
 	textLeft      int          // remaining bytes of texts
@@ -34,10 +34,11 @@ type Encoder struct {
 	scratch       []lua.Value  // keys and values of the open dicts
 }
 
-// Start prepares the Encoder for values. name begins the path in error messages, for example "result".
-func (e *Encoder) Start(to object.Sink, p object.Protocol, name string) {
+// Start prepares the Encoder for values that a peer with these classes receives. name begins the path in error
+// messages, for example "result".
+func (e *Encoder) Start(to object.Sink, classes Classes, name string) {
 	e.to = to
-	e.protocol = p
+	e.classes = classes
 	e.name = name
 	e.remaining = maxElements
 	e.running = false
@@ -414,15 +415,16 @@ func (e *Encoder) dict(t *lua.Table) error {
 	return e.to.End()
 }
 
-// classField converts a field of a dict with a class to the peer's generation.
+// classField converts a field of a dict with a class for the peer.
 func (e *Encoder) classField(class string, k, v lua.Value) lua.Value {
 	switch key, _ := k.AsString(); key {
 	case ClassKey:
-		return lua.String(e.className(class))
+		name, _ := e.classes.Class(class)
+		return lua.String(name)
 	case "state":
 		if state := v.AsTable(); state != nil {
-			if other, ok := e.proxyState(class, state); ok {
-				return other.Value()
+			if converted := e.convertState(class, state); converted != nil {
+				return converted.Value()
 			}
 		}
 	}
@@ -497,8 +499,8 @@ func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 }
 
 // Arguments writes the arguments of a call that the running script makes: a tuple and a dict. kwargs may be nil.
-func (e *Encoder) Arguments(to object.Sink, args []lua.Value, kwargs *lua.Table) error {
-	e.Start(to, object.Pyro5, "argument")
+func (e *Encoder) Arguments(to object.Sink, classes Classes, args []lua.Value, kwargs *lua.Table) error {
+	e.Start(to, classes, "argument")
 	e.running = true
 	if err := to.Begin(object.TupleKind, len(args)); err != nil {
 		return err

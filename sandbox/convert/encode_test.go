@@ -45,7 +45,7 @@ func encode(t *testing.T, source string, textLimit int) string {
 	}
 	out := codec.ByID(codec.JSON).NewEncoder(nil)
 	enc.SetTextLimit(textLimit)
-	enc.Start(out, object.Pyro5, "result")
+	enc.Start(out, nil, "result")
 	if err := enc.Results(vm.Main); err != nil {
 		class, msg, ok := enc.Failure(err)
 		if !ok {

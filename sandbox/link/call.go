@@ -30,8 +30,7 @@ func (e *Encoder) PutCallHead(c *object.Call) {
 	e.Text(c.Caller.Peer.Addr)
 	e.Uint(uint64(c.Caller.Peer.UID))
 	e.Uint(c.Conn)
-	e.Uint(uint64(c.Protocol))
-	e.Byte(c.Serializer)
+	e.Text(string(c.Format))
 	e.B = append(e.B, c.Corr[:]...)
 	e.Uint(uint64(len(c.Chain)))
 	for _, id := range c.Chain {
@@ -58,8 +57,7 @@ func (d *Decoder) CallFields(c *object.Call) {
 	c.Caller.Peer.Addr = object.Intern(d.Bytes(), c.Caller.Peer.Addr)
 	c.Caller.Peer.UID = uint32(d.Uint())
 	c.Conn = d.Uint()
-	c.Protocol = object.Protocol(d.Uint())
-	c.Serializer = d.Byte()
+	c.Format = object.Intern(d.Bytes(), c.Format)
 	d.Fixed(c.Corr[:])
 	c.Chain = c.Chain[:0]
 	for range d.Count() {

@@ -24,12 +24,12 @@ func sampleAsk() link.HostCallHead {
 
 func sampleObjectCall() link.ObjectCall {
 	return link.ObjectCall{
-		To:         "acme.y",
-		Kind:       object.Set,
-		Method:     "level",
-		Exclusive:  true,
-		Serializer: 1,
-		Payload:    []byte("payload"),
+		To:        "acme.y",
+		Kind:      object.Set,
+		Method:    "level",
+		Exclusive: true,
+		Format:    "pyro5/serpent",
+		Payload:   []byte("payload"),
 	}
 }
 

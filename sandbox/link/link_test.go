@@ -28,7 +28,7 @@ func sampleCall() object.Call {
 			Tenant:    "t",
 			Peer:      object.Peer{Auth: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9"},
 		},
-		Conn: 1 << 60, Protocol: object.Pyro5, Serializer: 4, Corr: [16]byte{1, 15: 2}, Traceback: true,
+		Conn: 1 << 60, Format: "pyro5/msgpack", Corr: [16]byte{1, 15: 2}, Traceback: true,
 		Chain: []object.ID{"a.b"}, Payload: []byte("payload"),
 	}
 }

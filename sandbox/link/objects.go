@@ -15,12 +15,12 @@ const (
 
 // ObjectCall is the payload of [ObjectsCall]: a call of one object by another.
 type ObjectCall struct {
-	To         object.ID
-	Kind       object.CallKind // Invoke, Get or Set
-	Method     object.Method
-	Exclusive  bool  // the calling object has one instance, which serves no other call meanwhile
-	Serializer uint8 // of the payload and of the reply's; a codec.ID
-	Payload    []byte
+	To        object.ID
+	Kind      object.CallKind // Invoke, Get or Set
+	Method    object.Method
+	Exclusive bool          // the calling object has one instance, which serves no other call meanwhile
+	Format    object.Format // of the payload and of the reply's
+	Payload   []byte
 }
 
 // PutObjectCall appends an object call, as the last of a frame.
@@ -29,7 +29,7 @@ func (e *Encoder) PutObjectCall(c *ObjectCall) {
 	e.Byte(byte(c.Kind))
 	e.Text(string(c.Method))
 	e.Bool(c.Exclusive)
-	e.Byte(c.Serializer)
+	e.Text(string(c.Format))
 	e.Raw(c.Payload)
 }
 
@@ -44,7 +44,7 @@ func (d *Decoder) ObjectCallFields() (c ObjectCall) {
 	c.Kind = object.CallKind(d.Byte())
 	c.Method = object.Method(d.Bounded(maxMethodBytes))
 	c.Exclusive = d.Bool()
-	c.Serializer = d.Byte()
+	c.Format = object.Format(d.Bounded(object.MaxFormatBytes))
 	c.Payload = d.Raw()
 	switch c.Kind {
 	case object.Invoke, object.Get, object.Set:

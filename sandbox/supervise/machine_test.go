@@ -198,13 +198,12 @@ func newMachineCall(id object.ID, method object.Method, conn uint64, args ...any
 		panic(err)
 	}
 	return &object.Call{
-		ID:         id,
-		Kind:       object.Invoke,
-		Method:     method,
-		Conn:       conn,
-		Protocol:   object.Pyro5,
-		Serializer: uint8(codec.Serpent),
-		Payload:    payload,
+		ID:      id,
+		Kind:    object.Invoke,
+		Method:  method,
+		Conn:    conn,
+		Format:  "pyro5/serpent",
+		Payload: payload,
 	}
 }
 

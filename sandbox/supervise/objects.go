@@ -29,13 +29,13 @@ func (s objectService) Handle(ctx context.Context, from From, op link.Op, payloa
 		return link.ServiceReply{}, fmt.Errorf("%w: op %d of the object service: %w", ErrProtocol, op, d.Err)
 	}
 	c := &object.Call{
-		ID:         req.To,
-		Kind:       req.Kind,
-		Method:     req.Method,
-		Serializer: req.Serializer,
-		Corr:       from.Corr,
-		Chain:      from.Chain,
-		Payload:    req.Payload,
+		ID:      req.To,
+		Kind:    req.Kind,
+		Method:  req.Method,
+		Format:  req.Format,
+		Corr:    from.Corr,
+		Chain:   from.Chain,
+		Payload: req.Payload,
 	}
 	r, err := s.call(ctx, from.Object, req.Exclusive, c)
 	switch {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
-	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -25,16 +24,16 @@ type job struct {
 	call   object.Call
 	body   []byte // body of the request's frame, which call.Payload aliases, unless it is large
 
-	req      sandbox.Request
-	encoder  codec.Encoder
-	format   codec.ID        // of encoder
-	bounded  bounded.Encoder // wraps encoder if that escapes texts
-	frame    link.Encoder
-	head     int           // offset of the reply's payload in frame
-	rest     [2][]byte     // parts of the payload behind frame
-	last     bool          // the stream has no more items
-	steps    int64         // VM instructions, those of init included
-	replyErr *object.Error // the reply if it is an error
+	req        sandbox.Request
+	encoder    codec.Encoder
+	serializer codec.ID        // of encoder
+	bounded    bounded.Encoder // wraps encoder if that escapes texts
+	frame      link.Encoder
+	head       int           // offset of the reply's payload in frame
+	rest       [2][]byte     // parts of the payload behind frame
+	last       bool          // the stream has no more items
+	steps      int64         // VM instructions, those of init included
+	replyErr   *object.Error // the reply if it is an error
 
 	mu        sync.Mutex // guards the fields below, and id while the job is in use
 	begun     time.Time  // zero: the job waits
@@ -65,14 +64,15 @@ func newJob(w *process, id uint64) *job {
 // which the next item is requested, nil for a call. It returns the stream that the call opened, if any, and whether the
 // state is broken.
 func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbox.Stream, broken bool) {
-	ser := codec.ByID(codec.ID(j.call.Serializer))
-	if ser == nil {
-		j.failure(object.Errorf(object.CodeInternal, "serializer %d", j.call.Serializer))
+	f := lookupFormat(j.call.Format)
+	if f == nil {
+		j.failure(object.Errorf(object.CodeInternal, "call in the format %q, which this worker does not support",
+			j.call.Format))
 		return nil, false
 	}
-	j.beginReply(ser)
-	j.request(ser)
-	if bounded.Escapes(j.format) {
+	j.beginReply(f)
+	j.request(f)
+	if bounded.Escapes(j.serializer) {
 		j.bounded = bounded.Encoder{Encoder: j.encoder, Max: max, TooLong: resultTooLong}
 		j.req.Result = &j.bounded
 	}
@@ -133,12 +133,12 @@ func flag(b bool) byte {
 }
 
 // beginReply writes the reply's head. The encoder appends to it.
-func (j *job) beginReply(ser codec.Serializer) {
+func (j *job) beginReply(f format) {
 	j.frame.Begin(link.Reply, j.id)
 	j.frame.PutReply(object.Reply{}, true, nil)
 	j.head = len(j.frame.B)
-	if j.encoder == nil || j.format != ser.ID() {
-		j.encoder, j.format = ser.NewEncoder(j.frame.B), ser.ID()
+	if j.encoder == nil || j.serializer != f.ID() {
+		j.encoder, j.serializer = f.NewEncoder(j.frame.B), f.ID()
 		j.encoder.Borrow(link.Large) // texts of Lua do not change
 		return
 	}
@@ -146,24 +146,21 @@ func (j *job) beginReply(ser codec.Serializer) {
 }
 
 // request fills in the engine's request.
-func (j *job) request(ser codec.Serializer) {
+func (j *job) request(f format) {
 	c := &j.call
 	j.req = sandbox.Request{
 		Kind: c.Kind, Method: c.Method, Batch: c.Batch,
-		Caller: c.Caller, Corr: c.Corr, Protocol: c.Protocol, Traceback: c.Traceback,
-		Args:   func(to object.Sink) error { return ser.DecodeCall(c.Payload, codec.Limits{}, to) },
+		Caller: c.Caller, Corr: c.Corr, Traceback: c.Traceback,
+		Args:   func(to object.Sink) error { return f.DecodeCall(c.Payload, codec.Limits{}, to) },
 		Result: j.encoder,
 		ResetResult: func() {
 			j.encoder.Reset(j.frame.B[:j.head])
 			j.bounded.Restart()
 		},
-		ClassName: func(name string) (string, bool) { return pyro.ClassName(c.Protocol, name) },
+		Classes: f,
 	}
 	if len(c.Payload) > link.Large { // then it is ours
 		j.req.OwnedBuf = c.Payload
-	}
-	if c.Kind == object.Batch {
-		j.req.BatchWrapperClass = pyro.BatchWrapperClass(c.Protocol)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"weak"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -16,7 +17,7 @@ func TestIdleJobsHoldNoResult(t *testing.T) {
 	w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}
 	w.jobs.Add(1)
 	j := newJob(w, 1)
-	j.beginReply(codec.ByID(codec.Msgpack))
+	j.beginReply(pyro.FormatOf(object.Pyro5, codec.ByID(codec.Msgpack)))
 	text := make([]byte, link.Large)
 	kept := weak.Make(&text[0])
 	if err := j.encoder.Bytes(text); err != nil {

@@ -198,7 +198,7 @@ func (m *machine) Next(t *rapid.T) {
 	id, s := m.stream(t)
 	c := &modelCall{id: m.p.request(), next: true, stream: s}
 	m.pending[c.id] = c
-	call := &object.Call{ID: "acme.a", Kind: object.Invoke, Protocol: object.Pyro5, Serializer: uint8(codec.Serpent)}
+	call := &object.Call{ID: "acme.a", Kind: object.Invoke, Format: "pyro5/serpent"}
 	m.formats[c.id] = codec.Serpent
 	m.p.send(link.Next, c.id, func(e *link.Encoder) {
 		e.Uint(id)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
@@ -148,13 +149,12 @@ func (p *peer) serve(id object.ID, source string, limits object.Limits) {
 // newCall returns a call of a method with positional arguments in a serializer.
 func newCall(id object.ID, method object.Method, format codec.ID, args ...any) *object.Call {
 	return &object.Call{
-		ID:         id,
-		Kind:       object.Invoke,
-		Method:     method,
-		Conn:       1,
-		Protocol:   object.Pyro5,
-		Serializer: uint8(format),
-		Payload:    payload(format, id, string(method), args),
+		ID:      id,
+		Kind:    object.Invoke,
+		Method:  method,
+		Conn:    1,
+		Format:  pyro.FormatOf(object.Pyro5, codec.ByID(format)).Format(),
+		Payload: payload(format, id, string(method), args),
 	}
 }
 

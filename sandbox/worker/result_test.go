@@ -87,14 +87,14 @@ func TestResultsAreBounded(t *testing.T) {
 			}
 		}
 		c := newCall("acme.x", "text", codec.Serpent, "x", 1)
-		c.Serializer = 99
+		c.Format = "pyro5/marshal"
 		if r, _ := p.reply(p.call(c), codec.Serpent); r.err == nil || r.err.Code != object.CodeInternal {
-			t.Errorf("an unknown serializer: %+v", r)
+			t.Errorf("an unknown format: %+v", r)
 		}
 		c = newCall("acme.x", "text", codec.Serpent)
 		c.Payload = []byte("no serpent")
 		if r, _ := p.reply(p.call(c), codec.Serpent); r.err == nil {
-			t.Errorf("a payload that is not in the serializer: %+v", r)
+			t.Errorf("a payload that is not in the format: %+v", r)
 		}
 		if r := p.invoke("acme.x", "text", strings.Repeat("y", link.Large), 1); len(r.text) != link.Large {
 			t.Errorf("a large argument: %.100v", r)

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
@@ -96,13 +95,12 @@ func (c *client) call(id object.ID, m object.Method, conn uint64) uint64 {
 	payload := fmt.Sprintf("# serpent utf-8 python3.2\n(%q,%q,(),{})", id, m)
 	c.send(link.Call, n, func(e *link.Encoder) {
 		e.PutCall(&object.Call{
-			ID:         id,
-			Kind:       object.Invoke,
-			Method:     m,
-			Conn:       conn,
-			Protocol:   object.Pyro5,
-			Serializer: uint8(codec.Serpent),
-			Payload:    []byte(payload),
+			ID:      id,
+			Kind:    object.Invoke,
+			Method:  m,
+			Conn:    conn,
+			Format:  "pyro5/serpent",
+			Payload: []byte(payload),
 		})
 	})
 	return n

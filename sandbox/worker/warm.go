@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
@@ -77,9 +76,9 @@ func rehearse() (err error) {
 	})
 	send(link.Use, 0, func(e *link.Encoder) { e.Uint(number) })
 	for _, c := range []object.Call{
-		{Protocol: object.Pyro5, Serializer: uint8(codec.Serpent), Payload: []byte(
+		{Format: "pyro5/serpent", Payload: []byte(
 			`# serpent utf-8 python3.2` + "\n" + `("warm.self","twice",("x",),{})`)},
-		{Protocol: object.Pyro5, Serializer: uint8(codec.JSON), Payload: []byte(
+		{Format: "pyro5/json", Payload: []byte(
 			`{"object":"warm.self","method":"twice","params":["x"],"kwargs":{}}`)},
 	} {
 		open++

@@ -1,6 +1,8 @@
 package worker
 
-import "testing"
+import (
+	"testing"
+)
 
 // TestRehearse runs the calls of a prewarmed worker, which must be answered.
 func TestRehearse(t *testing.T) {

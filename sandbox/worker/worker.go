@@ -29,6 +29,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
@@ -339,6 +340,7 @@ func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, e
 		Limits:     v.Limits,
 		Libs:       w.libs[v.Libs],
 		Services:   w.services.Sandbox(),
+		Classes:    pyro.ObjectCalls,
 		OnLongCall: w.longCall,
 	}, err
 }

@@ -19,11 +19,9 @@ type objects struct {
 	message atomic.Int64 // longest result that any object may return, in bytes; the host accepts frames of it
 }
 
-// Call requests the host to call another object in the name of r.From. Arguments and result travel in serpent, which
-// can express most values of a script.
+// Call requests the host to call another object in the name of r.From.
 func (o *objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
-	ser := codec.ByID(codec.Serpent)
-	payload, err := encodeObjectCall(ser, r, link.FrameBytes(int(o.message.Load()))-maxObjectCallHead)
+	payload, err := encodeObjectCall(r, link.FrameBytes(int(o.message.Load()))-maxObjectCallHead)
 	if err != nil {
 		return err
 	}
@@ -34,12 +32,12 @@ func (o *objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 		Op:      link.ObjectsCall,
 	})
 	c.frame.PutObjectCall(&link.ObjectCall{
-		To:         r.To,
-		Kind:       r.Kind,
-		Method:     r.Method,
-		Exclusive:  r.Exclusive,
-		Serializer: uint8(ser.ID()),
-		Payload:    payload,
+		To:        r.To,
+		Kind:      r.Kind,
+		Method:    r.Method,
+		Exclusive: r.Exclusive,
+		Format:    pyro.ObjectCalls.Format(),
+		Payload:   payload,
 	})
 	reply, err := o.calls.wait(ctx, c)
 	if failed, ok := errors.AsType[*object.Error](err); ok {
@@ -48,15 +46,15 @@ func (o *objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 	if err != nil {
 		return err
 	}
-	return decodeObjectReply(ser, reply, r.Result)
+	return decodeObjectReply(reply, r.Result)
 }
 
 // maxObjectCallHead is room for the fields of a HostCall frame besides the payload of an object call, in bytes.
 const maxObjectCallHead = 64 << 10
 
 // encodeObjectCall returns the payload of a call, at most max bytes: object, method, arguments, keyword arguments.
-func encodeObjectCall(ser codec.Serializer, r *sandbox.ObjectCall, max int) ([]byte, error) {
-	enc := ser.NewEncoder(nil)
+func encodeObjectCall(r *sandbox.ObjectCall, max int) ([]byte, error) {
+	enc := pyro.ObjectCalls.NewEncoder(nil)
 	if err := enc.Begin(object.TupleKind, 4); err != nil {
 		return nil, err
 	}
@@ -86,14 +84,14 @@ func argumentsTooLong(max int) *object.Error {
 }
 
 // decodeObjectReply gives the script the result of a call, or returns its exception as an error.
-func decodeObjectReply(ser codec.Serializer, r link.ServiceReply, to object.Sink) error {
+func decodeObjectReply(r link.ServiceReply, to object.Sink) error {
 	switch r.Kind {
 	case link.ObjectValue:
-		return ser.Decode(r.Payload, codec.Limits{}, to)
+		return pyro.ObjectCalls.Decode(r.Payload, codec.Limits{}, to)
 	case link.ObjectStream:
 		return object.Errorf(object.CodeInvalid, "item streams cannot be opened through hearth.proxy")
 	}
-	v, err := codec.Unmarshal(ser, r.Payload, codec.Limits{})
+	v, err := codec.Unmarshal(pyro.ObjectCalls, r.Payload, codec.Limits{})
 	if err != nil {
 		return err
 	}
@@ -110,6 +108,6 @@ func decodeObjectReply(ser codec.Serializer, r link.ServiceReply, to object.Sink
 
 // remoteError returns the exception that a script reads of a call that the host did not run to its end.
 func remoteError(err *object.Error) error {
-	ex := pyro.NewException(object.Pyro5, err)
+	ex := pyro.NewException(pyro.ObjectCalls.Generation(), err)
 	return &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args, Message: err.Msg}
 }
