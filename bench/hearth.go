@@ -14,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 //go:embed peers/work.lua
@@ -164,7 +165,7 @@ func (h *hearth) peer(name, channel string) (*peer, error) {
 
 // config reads a profile from a file, like every client.
 func (h *hearth) config(profile client.Profile) (client.Config, error) {
-	cfg := client.Config{Protocol: object.Pyro4} // the protocol of the Pyro daemon
+	cfg := client.Config{Protocol: wire.Pyro4} // the protocol of the Pyro daemon
 	text, err := json.Marshal(profile)
 	if err != nil {
 		return cfg, err

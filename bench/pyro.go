@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 //go:embed peers/daemon.py
@@ -41,7 +42,7 @@ func startPyro(ctx context.Context, dir string) (*peer, error) {
 		pid:     p.cmd.Process.Pid,
 		stop:    p.stop,
 		dial: func(ctx context.Context) (caller, error) {
-			return dialPyro(ctx, client.Config{Address: addr, Protocol: object.Pyro4}, workID)
+			return dialPyro(ctx, client.Config{Address: addr, Protocol: wire.Pyro4}, workID)
 		},
 	}, nil
 }

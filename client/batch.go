@@ -79,7 +79,7 @@ func unwrapException(v any) error {
 		return nil
 	}
 	switch dict["__class__"] {
-	case pyro.BatchWrapperClass(object.Pyro4), pyro.BatchWrapperClass(object.Pyro5):
+	case pyro.BatchWrapperClass(wire.Pyro4), pyro.BatchWrapperClass(wire.Pyro5):
 		if e := remoteError(dict["exception"]); e != nil {
 			return e
 		}

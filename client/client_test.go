@@ -34,7 +34,7 @@ func newClient(t testing.TB, cfg client.Config) *client.Client {
 
 // forEachConfig runs a test in both generations and all serializers.
 func forEachConfig(t *testing.T, test func(*testing.T, *server, *client.Client)) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			t.Run(fmt.Sprintf("%s/%s", p.Module(), ser), func(t *testing.T) {
 				s := tcpServer(t)
@@ -388,8 +388,8 @@ func TestConfigErrors(t *testing.T) {
 
 func TestServerOfTheOtherGeneration(t *testing.T) {
 	s := tcpServer(t)
-	s.speaks.Store(uint32(object.Pyro4))
-	err := newClient(t, client.Config{Address: s.ln.Addr().String(), Protocol: object.Pyro5}).Ping(t.Context())
+	s.speaks.Store(uint32(wire.Pyro4))
+	err := newClient(t, client.Config{Address: s.ln.Addr().String(), Protocol: wire.Pyro5}).Ping(t.Context())
 	if !errors.Is(err, client.ErrProtocol) || executed(t, err) != client.No {
 		t.Errorf("ping: %v", err)
 	}

@@ -23,8 +23,8 @@ const defaultMaxConns = 64
 type Config struct {
 	// Address is "host:port", "[ipv6]:port" or "unix:<path>"; "" means DefaultAddress.
 	Address string
-	// Protocol is object.Pyro4 or object.Pyro5; 0 means Pyro5.
-	Protocol object.Protocol
+	// Protocol is wire.Pyro4 or wire.Pyro5; 0 means Pyro5.
+	Protocol wire.Protocol
 	// Serializer is "serpent", "json" or "msgpack"; "" means "serpent".
 	Serializer string
 	// MaxConns bounds the connections in use, with sessions and streams; 0 means 64. Further calls wait.
@@ -50,9 +50,9 @@ func New(cfg Config) (*Client, error) {
 		cfg.Address = DefaultAddress
 	}
 	if cfg.Protocol == 0 {
-		cfg.Protocol = object.Pyro5
+		cfg.Protocol = wire.Pyro5
 	}
-	if cfg.Protocol != object.Pyro4 && cfg.Protocol != object.Pyro5 {
+	if cfg.Protocol != wire.Pyro4 && cfg.Protocol != wire.Pyro5 {
 		return nil, object.Errorf(object.CodeInvalid, "protocol %d is not supported; use 48 or 502", cfg.Protocol)
 	}
 	if cfg.Serializer == "" {

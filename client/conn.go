@@ -97,7 +97,7 @@ func (c *Client) secure(ctx context.Context, nc net.Conn) (net.Conn, error) {
 // connect does the handshake. A Pyro5 handshake must name an object; it names the daemon, which every server has.
 func (c *conn) connect(ctx context.Context) error {
 	hello := codec.Dict{{Key: "handshake", Value: "hello"}}
-	if c.client.cfg.Protocol == object.Pyro5 {
+	if c.client.cfg.Protocol == wire.Pyro5 {
 		hello = append(hello, codec.Pair{Key: "object", Value: string(object.Daemon)})
 	}
 	var err error

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -109,7 +108,7 @@ func (s *server) talk(nc net.Conn) {
 	for in.Read(&m) == nil {
 		answer := wire.Message{Protocol: m.Protocol, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
 		if p := s.speaks.Load(); p != 0 {
-			answer.Protocol = object.Protocol(p)
+			answer.Protocol = wire.Protocol(p)
 		}
 		var result any
 		switch m.Type {
@@ -188,7 +187,7 @@ func (s *server) batch(m, answer *wire.Message, calls []any) any {
 		triple := list(c)
 		if triple[0] == "fail" {
 			class := "Pyro5.core._ExceptionWrapper"
-			if m.Protocol == object.Pyro4 {
+			if m.Protocol == wire.Pyro4 {
 				class = "Pyro4.futures._ExceptionWrapper"
 			}
 			return append(results, codec.Dict{

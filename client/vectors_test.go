@@ -15,7 +15,6 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -86,7 +85,7 @@ func unscripted(a answered) bool {
 }
 
 func TestAnswersThatClientsSaw(t *testing.T) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		file := strings.ToLower(p.Module()) + "-clientside.jsonl"
 		for _, a := range answers(t, file) {
 			if unscripted(a) {

@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // jsonLines reads every line of a vector file.
@@ -141,7 +142,7 @@ type conversationMessage struct {
 	typ        byte
 	batch      bool
 	serializer codec.Serializer
-	proto      object.Protocol
+	proto      wire.Protocol
 	payload    []byte
 }
 
@@ -152,10 +153,10 @@ func conversation(tb testing.TB, file string) []conversationMessage {
 	var all []conversationMessage
 	for _, l := range jsonLines[line](tb, filepath.Join("../wire/testdata", file)) {
 		b := unhex(tb, l.Hex)
-		m := conversationMessage{name: l.Name, proto: object.Protocol(binary.BigEndian.Uint16(b[4:]))}
+		m := conversationMessage{name: l.Name, proto: wire.Protocol(binary.BigEndian.Uint16(b[4:]))}
 		flags, size := binary.BigEndian.Uint16(b[8:]), int(binary.BigEndian.Uint32(b[12:]))
 		var id uint16
-		if m.proto == object.Pyro4 {
+		if m.proto == wire.Pyro4 {
 			m.typ, id = b[7], binary.BigEndian.Uint16(b[16:])
 			m.payload = b[24+int(binary.BigEndian.Uint16(b[18:])):]
 		} else {

@@ -222,15 +222,15 @@ func parse(t *testing.T, text string) *policy.Policy {
 func TestPolicyClosesStream(t *testing.T) {
 	l := liveHost(t, everything)
 	for _, one := range []struct {
-		proto      object.Protocol
+		proto      wire.Protocol
 		serializer string
 	}{
-		{object.Pyro4, "serpent"},
-		{object.Pyro4, "json"},
-		{object.Pyro4, "msgpack"},
-		{object.Pyro5, "serpent"},
-		{object.Pyro5, "json"},
-		{object.Pyro5, "msgpack"},
+		{wire.Pyro4, "serpent"},
+		{wire.Pyro4, "json"},
+		{wire.Pyro4, "msgpack"},
+		{wire.Pyro5, "serpent"},
+		{wire.Pyro5, "json"},
+		{wire.Pyro5, "msgpack"},
 	} {
 		r := dialRaw(t, l.h.Addrs()[0], one.proto, one.serializer)
 		r.call("acme.echo", "count", 10)
@@ -289,7 +289,7 @@ permit "missing method" {
   methods    = ["total"]
 }
 `)
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, h.Addrs()[0], proto, serializer)
 			unknown := r.call("acme.nosuch", "add", 1)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -42,7 +41,7 @@ func askListener(ctx context.Context, l *transport.Listener) error {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	ping, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping})
+	ping, err := wire.Append(nil, &wire.Message{Protocol: wire.Pyro5, Type: wire.Ping})
 	if err != nil {
 		return err
 	}

@@ -10,13 +10,14 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // TestBuiltinBatch runs batches of the built-in objects in every protocol and serializer. Each result equals that of
 // the single call. The first exception ends the batch. A batch with a missing method is not executed.
 func TestBuiltinBatch(t *testing.T) {
 	addr := start(t, everything)
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			t.Run(proto.Module()+" "+ser, func(t *testing.T) {
 				c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/gateway/pyro"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -82,7 +81,7 @@ func testPartialMessage(t *testing.T, set func(*pyro.Config)) {
 		h.pyro = pyro.NewServer(cfg)
 	}, answerOne)
 	idle, partial := connectAs(t, h, "alice-1"), connectAs(t, h, "alice-1")
-	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})
+	b, err := wire.Append(nil, &wire.Message{Protocol: wire.Pyro5, Type: wire.Ping, Payload: make([]byte, 1<<20)})
 	if err != nil {
 		t.Fatal(err)
 	}

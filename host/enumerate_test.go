@@ -28,20 +28,20 @@ func id(s string) object.ID { return object.ID(s) }
 type raw struct {
 	t     testing.TB
 	nc    net.Conn
-	proto object.Protocol
+	proto wire.Protocol
 	ser   codec.Serializer
 	read  bytes.Buffer // bytes of the last reply
 	in    *wire.Reader
 	last  wire.Message // last reply
 }
 
-func dialRaw(t testing.TB, addr string, proto object.Protocol, serializer string) *raw {
+func dialRaw(t testing.TB, addr string, proto wire.Protocol, serializer string) *raw {
 	t.Helper()
 	return dialAs(t, addr, "", proto, serializer)
 }
 
 // dialAs is dialRaw with a key ID. Without a key ID it does not sign messages.
-func dialAs(t testing.TB, addr, key string, proto object.Protocol, serializer string) *raw {
+func dialAs(t testing.TB, addr, key string, proto wire.Protocol, serializer string) *raw {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -178,7 +178,7 @@ func TestEnumeration(t *testing.T) {
 		"no items":  func(r *raw, g string) []byte { return r.batch(g) },
 		"oneway":    func(r *raw, g string) []byte { return r.oneway(g, "hi") },
 	}
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, addr, proto, serializer)
 			for kind, request := range requests {
@@ -233,7 +233,7 @@ func maskGuess(b []byte, guess string) []byte { return bytes.ReplaceAll(b, []byt
 func TestMissingAndDeniedBytes(t *testing.T) {
 	h, dir := startHost(t, onlyAdd)
 	addr := h.Addrs()[0]
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, addr, proto, serializer)
 			first := r.call("acme.nosuch", "add", 1)
@@ -289,7 +289,7 @@ func TestMissingAndDeniedBytes(t *testing.T) {
 // contain only objects and methods that the caller may call.
 func TestListingsOmitDenied(t *testing.T) {
 	addr := start(t, onlyAdd)
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			r := dialRaw(t, addr, proto, serializer)
 			tags := []any{"hearth"}
@@ -357,7 +357,7 @@ permit "all" {
 // replies are those to an unknown ID.
 func TestStreamOfAnotherPrincipal(t *testing.T) {
 	addr := start(t, twoKeys(t))
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, serializer := range []string{"serpent", "json", "msgpack"} {
 			alice, bob := dialAs(t, addr, "alice-1", proto, serializer), dialAs(t, addr, "bob-1", proto, serializer)
 			alice.call("acme.echo", "count", 3)
@@ -393,7 +393,7 @@ func TestStreamOfAnotherPrincipal(t *testing.T) {
 // its own session and cannot continue the other's.
 func TestEqualCorrelationIDs(t *testing.T) {
 	addr := start(t, twoKeys(t))
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		alice, bob := dialAs(t, addr, "alice-1", proto, "json"), dialAs(t, addr, "bob-1", proto, "json")
 		var answers [2][][]byte
 		for range 3 {

@@ -22,6 +22,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/worker"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // TestMain also runs the test binary as a worker and as a shim.
@@ -200,7 +201,7 @@ func dial(t testing.TB, addr string, cfg client.Config) *client.Client {
 
 func TestCalls(t *testing.T) {
 	addr := start(t, everything)
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			t.Run(fmt.Sprintf("%d/%s", proto, ser), func(t *testing.T) {
 				c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})
@@ -251,7 +252,7 @@ func TestProxiesAreData(t *testing.T) {
 	defer target.Close()
 	uri := "PYRO:victim@" + target.Addr().String()
 	addr := start(t, everything)
-	classes := map[object.Protocol]string{object.Pyro4: "Pyro4.core.Proxy", object.Pyro5: "Pyro5.client.Proxy"}
+	classes := map[wire.Protocol]string{wire.Pyro4: "Pyro4.core.Proxy", wire.Pyro5: "Pyro5.client.Proxy"}
 	for proto, class := range classes {
 		for _, ser := range []string{"serpent", "json", "msgpack"} {
 			c := dial(t, addr, client.Config{Protocol: proto, Serializer: ser})

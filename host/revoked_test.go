@@ -146,7 +146,7 @@ func send(t *testing.T, w io.Writer, messages ...*wire.Message) {
 	t.Helper()
 	var b []byte
 	for _, m := range messages {
-		m.Protocol, m.Serializer = object.Pyro5, pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.JSON))
+		m.Protocol, m.Serializer = wire.Pyro5, pyro.SerializerNumber(wire.Pyro5, codec.ByID(codec.JSON))
 		var err error
 		if b, err = wire.Append(b, m); err != nil {
 			t.Fatal(err)
@@ -207,7 +207,7 @@ func TestKeyMovedToAnotherPrincipal(t *testing.T) {
 // answersPing reports whether the host answers a ping.
 func answersPing(t *testing.T, c net.Conn) bool {
 	t.Helper()
-	b, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Ping})
+	b, err := wire.Append(nil, &wire.Message{Protocol: wire.Pyro5, Type: wire.Ping})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -130,9 +130,9 @@ func invokePayload(argument string) []byte {
 func invokeMessage(t *testing.T, bytes int) []byte {
 	t.Helper()
 	b, err := wire.Append(nil, &wire.Message{
-		Protocol:   object.Pyro5,
+		Protocol:   wire.Pyro5,
 		Type:       wire.Invoke,
-		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.JSON)),
+		Serializer: pyro.SerializerNumber(wire.Pyro5, codec.ByID(codec.JSON)),
 		Payload:    invokePayload(strings.Repeat("x", bytes)),
 	})
 	if err != nil {
@@ -339,10 +339,10 @@ func TestOnewaysInFlight(t *testing.T) {
 func compressedCall(t *testing.T, flags wire.Flags, serializer codec.ID, payload []byte) []byte {
 	t.Helper()
 	b, err := wire.Append(nil, &wire.Message{
-		Protocol:   object.Pyro5,
+		Protocol:   wire.Pyro5,
 		Type:       wire.Invoke,
 		Flags:      flags | wire.Compressed,
-		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(serializer)),
+		Serializer: pyro.SerializerNumber(wire.Pyro5, codec.ByID(serializer)),
 		Payload:    deflate(t, payload),
 	})
 	if err != nil {
@@ -378,9 +378,9 @@ func TestAmplification(t *testing.T) {
 		return compressedCall(t, 0, codec.Msgpack, emptyMaps(object, method, n))
 	}
 	plain, err := wire.Append(nil, &wire.Message{
-		Protocol:   object.Pyro5,
+		Protocol:   wire.Pyro5,
 		Type:       wire.Invoke,
-		Serializer: pyro.SerializerNumber(object.Pyro5, codec.ByID(codec.Msgpack)),
+		Serializer: pyro.SerializerNumber(wire.Pyro5, codec.ByID(codec.Msgpack)),
 		Payload:    emptyMaps("Pyro.Daemon", "ping", 13000),
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // TestTooLarge sends messages slightly and far above the bound, plain and compressed. The caller receives an error with
@@ -19,10 +20,10 @@ import (
 func TestTooLarge(t *testing.T) {
 	var log syncBuffer
 	h, _ := startHost(t, everything, func(cfg *host.Config) { cfg.Log = slog.New(slog.NewTextHandler(&log, nil)) })
-	patterns := map[object.Protocol]*regexp.Regexp{
-		object.Pyro4: regexp.MustCompile(`^max message size exceeded \((\d+) where max=8388608\); not executed$`),
-		object.Pyro5: regexp.MustCompile(`^message too large \((\d+), max=8388608\); not executed$`)}
-	for _, proto := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	patterns := map[wire.Protocol]*regexp.Regexp{
+		wire.Pyro4: regexp.MustCompile(`^max message size exceeded \((\d+) where max=8388608\); not executed$`),
+		wire.Pyro5: regexp.MustCompile(`^message too large \((\d+), max=8388608\); not executed$`)}
+	for _, proto := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		class := proto.Module() + ".errors.MessageTooLargeError"
 		for _, n := range []int{8 << 20, 40 << 20} {
 			for _, ser := range []string{"serpent", "json", "msgpack"} {

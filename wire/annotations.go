@@ -23,7 +23,7 @@ func (m *Message) annotate(b []byte) error {
 			return object.Errorf(object.CodeInvalid, "malformed annotations: %d stray bytes", len(b))
 		}
 		var size uint64
-		if m.Protocol == object.Pyro4 {
+		if m.Protocol == Pyro4 {
 			size = uint64(binary.BigEndian.Uint16(b[4:]))
 		} else {
 			size = uint64(binary.BigEndian.Uint32(b[4:]))
@@ -37,7 +37,7 @@ func (m *Message) annotate(b []byte) error {
 			return object.Errorf(object.CodeInvalid, "malformed annotations: id is not ASCII")
 		}
 		b = b[head+int(size):]
-		if m.Protocol != object.Pyro4 || string(id[:]) != corrID {
+		if m.Protocol != Pyro4 || string(id[:]) != corrID {
 			m.Annotations = append(m.Annotations, Annotation{ID: id, Value: value})
 			continue
 		}
@@ -58,8 +58,8 @@ func (m *Message) annotate(b []byte) error {
 }
 
 // chunkHead returns the size of an annotation's id and length.
-func chunkHead(p object.Protocol) int {
-	if p == object.Pyro4 {
+func chunkHead(p Protocol) int {
+	if p == Pyro4 {
 		return 6
 	}
 	return 8

@@ -37,12 +37,12 @@ func appendHead(dst []byte, m *Message, payload, more int) ([]byte, error) {
 	switch {
 	case m.Type < Connect || m.Type > Ping:
 		return dst, object.Errorf(object.CodeInvalid, "message type %d", m.Type)
-	case m.Protocol == object.Pyro4:
+	case m.Protocol == Pyro4:
 		if size > maxAnnotations4 || payload > maxPayload4 {
 			return dst, tooLong(payload, size)
 		}
 		dst = append4(slices.Grow(dst, header4Bytes+size+more), m, payload, size)
-	case m.Protocol == object.Pyro5:
+	case m.Protocol == Pyro5:
 		if m.Serializer > math.MaxUint8 {
 			return dst, object.Errorf(object.CodeInvalid, "serializer %d", m.Serializer)
 		}
@@ -65,7 +65,7 @@ func tooLong(payload, annotations int) error {
 func (m *Message) annotationBytes() (int, error) {
 	head := chunkHead(m.Protocol)
 	size, n := 0, 0
-	if m.Protocol == object.Pyro4 && m.HasCorr {
+	if m.Protocol == Pyro4 && m.HasCorr {
 		size += head + corrBytes
 		n++
 	}
@@ -88,13 +88,13 @@ func (m *Message) annotationBytes() (int, error) {
 
 // omits reports whether an annotation is not written because a field of m replaces it.
 func (m *Message) omits(a *Annotation) bool {
-	return m.Protocol == object.Pyro4 && string(a.ID[:]) == corrID
+	return m.Protocol == Pyro4 && string(a.ID[:]) == corrID
 }
 
 func append4(dst []byte, m *Message, payload, annotations int) []byte {
 	start := len(dst)
 	dst = append(dst, magic...)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(object.Pyro4))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(Pyro4))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Type))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Flags)&flags4Mask)
 	dst = binary.BigEndian.AppendUint16(dst, m.Seq)
@@ -132,7 +132,7 @@ func append5(dst []byte, m *Message, payload, annotations int) []byte {
 		corr = m.Corr
 	}
 	dst = append(dst, magic...)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(object.Pyro5))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(Pyro5))
 	dst = append(dst, byte(m.Type), byte(m.Serializer))
 	dst = binary.BigEndian.AppendUint16(dst, bits)
 	dst = binary.BigEndian.AppendUint16(dst, m.Seq)

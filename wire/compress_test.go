@@ -59,7 +59,7 @@ func TestAppendCompressed(t *testing.T) {
 		"long":       {bytes.Repeat([]byte{'a'}, 200), true},
 		"would grow": {wire.Deflate(nil, []byte("abcdefghijklmnopqrstuvwxyz")), false},
 	} {
-		m := &wire.Message{Protocol: object.Pyro4, Type: wire.Result, Payload: c.payload}
+		m := &wire.Message{Protocol: wire.Pyro4, Type: wire.Result, Payload: c.payload}
 		b, err := wire.AppendCompressed(nil, m)
 		if err != nil {
 			t.Fatal(err)

@@ -40,12 +40,12 @@ type header struct {
 
 // guessProtocol returns the generation of an unsupported version number, 0 if unknown. The peer then receives its
 // rejection in a form that it can read.
-func guessProtocol(version uint16) object.Protocol {
+func guessProtocol(version uint16) Protocol {
 	switch {
 	case version/10 == 4:
-		return object.Pyro4
+		return Pyro4
 	case version/100 == 5:
-		return object.Pyro5
+		return Pyro5
 	}
 	return 0
 }
@@ -65,7 +65,7 @@ func parse4(b []byte, m *Message) (header, error) {
 	if kind <= math.MaxUint8 {
 		m.Type = Type(kind)
 	}
-	m.Protocol = object.Pyro4
+	m.Protocol = Pyro4
 	m.Flags = Flags(binary.BigEndian.Uint16(b[8:]) & flags4Mask)
 	m.Seq = binary.BigEndian.Uint16(b[10:])
 	m.Serializer = binary.BigEndian.Uint16(b[16:])
@@ -81,7 +81,7 @@ func parse5(b []byte, m *Message) (header, error) {
 	h.payload = binary.BigEndian.Uint32(b[12:])
 	h.annotations = binary.BigEndian.Uint32(b[16:])
 	bits := binary.BigEndian.Uint16(b[8:])
-	m.Protocol = object.Pyro5
+	m.Protocol = Pyro5
 	m.Type = Type(b[6])
 	m.Serializer = uint16(b[7])
 	m.Flags = Flags(bits) & lowFlags

@@ -1,9 +1,5 @@
 package wire
 
-import (
-	"github.com/hearthhost/hearth/object"
-)
-
 // Type is the kind of a message. Both generations use the same numbers.
 type Type uint8
 
@@ -35,7 +31,7 @@ const (
 
 // Message is one message of either generation.
 type Message struct {
-	Protocol object.Protocol
+	Protocol Protocol
 	Type     Type
 	// Serializer is the number in the header. The generations number serializers differently; Pyro5 has 8 bits.
 	Serializer uint16

@@ -39,8 +39,8 @@ type Reader struct {
 
 	r          io.Reader
 	max        int
-	pinned     object.Protocol // protocol of the first message, 0 before it
-	claimed    object.Protocol // protocol in the latest header, even a malformed one
+	pinned     Protocol // protocol of the first message, 0 before it
+	claimed    Protocol // protocol in the latest header, even a malformed one
 	buf        []byte
 	start, end int   // unread bytes are buf[start:end]
 	rejected   int64 // bytes of the rejected message, from start
@@ -64,7 +64,7 @@ func (r *Reader) SetMax(max int) {
 
 // Protocol returns the protocol that the received bytes claim, even in a malformed message; 0 if unknown. A rejection
 // in that protocol is readable for the peer.
-func (r *Reader) Protocol() object.Protocol {
+func (r *Reader) Protocol() Protocol {
 	if r.pinned != 0 {
 		return r.pinned
 	}
@@ -163,7 +163,7 @@ func (r *Reader) header(m *Message) (header, error) {
 		return header{}, err
 	}
 	var h header
-	if version == object.Pyro4 {
+	if version == Pyro4 {
 		err = r.fill(header4Bytes)
 		if err == nil {
 			h, err = parse4(r.buf[r.start:], m)
@@ -194,9 +194,9 @@ func (r *Reader) header(m *Message) (header, error) {
 }
 
 // tooLarge returns the error for a message above the bound, in the text of its generation.
-func tooLarge(p object.Protocol, n int64, most int) error {
+func tooLarge(p Protocol, n int64, most int) error {
 	format := "message too large (%d, max=%d)"
-	if p == object.Pyro4 {
+	if p == Pyro4 {
 		format = "max message size exceeded (%d where max=%d)"
 	}
 	return &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge, Msg: fmt.Sprintf(format, n, most)}
@@ -226,17 +226,17 @@ func (r *Reader) Skip(most int64) error {
 }
 
 func (r *Reader) badType(m *Message) error {
-	if m.Protocol == object.Pyro5 && r.pinned == 0 {
+	if m.Protocol == Pyro5 && r.pinned == 0 {
 		return object.Errorf(object.CodeInvalid, "invalid msg type %d received (expected: 1)", m.Type)
 	}
 	return object.Errorf(object.CodeInvalid, "invalid msg type %d received", m.Type)
 }
 
 // version returns the generation in the first six bytes.
-func (r *Reader) version() (object.Protocol, error) {
+func (r *Reader) version() (Protocol, error) {
 	b := r.buf[r.start:]
 	if string(b[:len(magic)]) != magic {
-		if r.pinned == object.Pyro4 {
+		if r.pinned == Pyro4 {
 			return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
 		}
 		if r.pinned == 0 && isHTTP(b[:prefixBytes]) {
@@ -245,13 +245,13 @@ func (r *Reader) version() (object.Protocol, error) {
 		return 0, object.Errorf(object.CodeInvalid, "invalid data")
 	}
 	number := binary.BigEndian.Uint16(b[4:])
-	p := object.Protocol(number)
+	p := Protocol(number)
 	r.claimed = guessProtocol(number)
-	known := p == object.Pyro4 || p == object.Pyro5
+	known := p == Pyro4 || p == Pyro5
 	switch {
 	case known && (r.pinned == 0 || r.pinned == p):
 		return p, nil
-	case r.Protocol() == object.Pyro4:
+	case r.Protocol() == Pyro4:
 		return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
 	}
 	return 0, object.Errorf(object.CodeInvalid, "invalid protocol version: %d", number)

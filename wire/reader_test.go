@@ -32,7 +32,7 @@ func mustAppend(t testing.TB, dst []byte, m *wire.Message) []byte {
 	return dst
 }
 
-func call(p object.Protocol, payload int) *wire.Message {
+func call(p wire.Protocol, payload int) *wire.Message {
 	return &wire.Message{
 		Protocol: p, Type: wire.Invoke, Serializer: 1, Flags: wire.KeepSerialized | wire.Oneway, Seq: 7,
 		Corr: [16]byte{1, 2, 3}, HasCorr: true, Payload: bytes.Repeat([]byte{'x'}, payload),
@@ -44,7 +44,7 @@ func call(p object.Protocol, payload int) *wire.Message {
 }
 
 func TestReadsWhatAppendWrote(t *testing.T) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		var stream []byte
 		sizes := []int{0, 1, 500, 511, 512, 513, 70_000, 3, 65_536, 90_000, 10}
 		for _, n := range sizes {
@@ -86,7 +86,7 @@ func TestDetach(t *testing.T) {
 	var stream []byte
 	sizes := []int{70_000, 3, 100_000, 600, 80_000, 80_000, 10}
 	for i, n := range sizes {
-		m := call(object.Pyro5, n)
+		m := call(wire.Pyro5, n)
 		m.Payload = bytes.Repeat([]byte{byte('a' + i)}, n)
 		stream = mustAppend(t, stream, m)
 	}
@@ -111,20 +111,20 @@ func TestDetach(t *testing.T) {
 }
 
 func TestProtocolIsPinned(t *testing.T) {
-	stream := mustAppend(t, nil, call(object.Pyro4, 3))
-	stream = mustAppend(t, stream, call(object.Pyro5, 3))
+	stream := mustAppend(t, nil, call(wire.Pyro4, 3))
+	stream = mustAppend(t, stream, call(wire.Pyro5, 3))
 	r := wire.NewReader(bytes.NewReader(stream), 0)
 	var m wire.Message
-	if r.Protocol() != 0 || r.Read(&m) != nil || r.Protocol() != object.Pyro4 {
+	if r.Protocol() != 0 || r.Read(&m) != nil || r.Protocol() != wire.Pyro4 {
 		t.Fatalf("first message: protocol %d", r.Protocol())
 	}
-	if err := r.Read(&m); object.CodeOf(err) != object.CodeInvalid || r.Protocol() != object.Pyro4 {
+	if err := r.Read(&m); object.CodeOf(err) != object.CodeInvalid || r.Protocol() != wire.Pyro4 {
 		t.Errorf("switch of protocol: %v, protocol %d", err, r.Protocol())
 	}
 }
 
 func TestEndOfStream(t *testing.T) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		whole := mustAppend(t, nil, call(p, 3))
 		for n := range whole {
 			want := io.ErrUnexpectedEOF
@@ -140,7 +140,7 @@ func TestEndOfStream(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		m := &wire.Message{Protocol: p, Type: wire.Invoke, Payload: make([]byte, 700)}
 		var got wire.Message
 		if err := wire.NewReader(bytes.NewReader(mustAppend(t, nil, m)), 700).Read(&got); err != nil {
@@ -156,7 +156,7 @@ func TestLimit(t *testing.T) {
 }
 
 func TestCheckComesBeforeTheBody(t *testing.T) {
-	head := mustAppend(t, nil, call(object.Pyro5, 100))[:40]
+	head := mustAppend(t, nil, call(wire.Pyro5, 100))[:40]
 	refusal := errors.New("no")
 	r := wire.NewReader(bytes.NewReader(head), 0)
 	r.Check = func(m *wire.Message) error {
@@ -189,7 +189,7 @@ func (s *stutter) Read(p []byte) (int, error) {
 }
 
 func TestReadGoesOnAfterADeadline(t *testing.T) {
-	b := mustAppend(t, nil, call(object.Pyro5, 100))
+	b := mustAppend(t, nil, call(wire.Pyro5, 100))
 	r := wire.NewReader(&stutter{parts: [][]byte{b[:50], nil, b[50:]}}, 0)
 	var m wire.Message
 	if err := r.Read(&m); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -202,13 +202,13 @@ func TestReadGoesOnAfterADeadline(t *testing.T) {
 
 func TestBadCorrelationIDLeavesTheStreamWhole(t *testing.T) {
 	m := &wire.Message{
-		Protocol:    object.Pyro4,
+		Protocol:    wire.Pyro4,
 		Type:        wire.Invoke,
 		Payload:     []byte("p"),
 		Annotations: []wire.Annotation{{ID: [4]byte{'X', 'X', 'X', 'X'}, Value: []byte("short")}},
 	}
 	b := bytes.Replace(mustAppend(t, nil, m), []byte("XXXX"), []byte("CORR"), 1)
-	b = mustAppend(t, b, call(object.Pyro4, 5))
+	b = mustAppend(t, b, call(wire.Pyro4, 5))
 	r := wire.NewReader(bytes.NewReader(b), 0)
 	var got wire.Message
 	err := r.Read(&got)
@@ -222,7 +222,7 @@ func TestBadCorrelationIDLeavesTheStreamWhole(t *testing.T) {
 }
 
 func TestTooManyAnnotations(t *testing.T) {
-	m := &wire.Message{Protocol: object.Pyro5, Type: wire.Invoke, Annotations: make([]wire.Annotation, 256)}
+	m := &wire.Message{Protocol: wire.Pyro5, Type: wire.Invoke, Annotations: make([]wire.Annotation, 256)}
 	b := mustAppend(t, nil, m)
 	var got wire.Message
 	if err := wire.NewReader(bytes.NewReader(b), 0).Read(&got); err != nil {
@@ -235,14 +235,14 @@ func TestTooManyAnnotations(t *testing.T) {
 }
 
 func TestAppendRefuses(t *testing.T) {
-	ok := wire.Message{Protocol: object.Pyro5, Type: wire.Invoke}
+	ok := wire.Message{Protocol: wire.Pyro5, Type: wire.Invoke}
 	for name, change := range map[string]func(*wire.Message){
 		"protocol":   func(m *wire.Message) { m.Protocol = 1 },
 		"type":       func(m *wire.Message) { m.Type = 7 },
 		"serializer": func(m *wire.Message) { m.Serializer = 256 },
 		"id":         func(m *wire.Message) { m.Annotations = []wire.Annotation{{ID: [4]byte{0x80}}} },
 		"annotations": func(m *wire.Message) {
-			m.Protocol = object.Pyro4
+			m.Protocol = wire.Pyro4
 			m.Annotations = []wire.Annotation{{Value: make([]byte, 65_530)}}
 		},
 	} {
@@ -267,7 +267,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestOrdinaryMessagesDoNotAllocate(t *testing.T) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		r := wire.NewReader(&endless{b: mustAppend(t, nil, call(p, 300))}, 0)
 		var m wire.Message
 		var out []byte
@@ -289,8 +289,8 @@ func TestOrdinaryMessagesDoNotAllocate(t *testing.T) {
 }
 
 func TestClaimedProtocol(t *testing.T) {
-	for b, want := range map[string]object.Protocol{
-		"PYRO\x00\x2f": object.Pyro4, "PYRO\x01\xf7": object.Pyro5, "PYROxx": 0, "GET / HTTP": 0,
+	for b, want := range map[string]wire.Protocol{
+		"PYRO\x00\x2f": wire.Pyro4, "PYRO\x01\xf7": wire.Pyro5, "PYROxx": 0, "GET / HTTP": 0,
 	} {
 		r := wire.NewReader(strings.NewReader(b), 0)
 		var m wire.Message
@@ -301,7 +301,7 @@ func TestClaimedProtocol(t *testing.T) {
 }
 
 func BenchmarkRead(b *testing.B) {
-	r := wire.NewReader(&endless{b: mustAppend(b, nil, call(object.Pyro5, 300))}, 0)
+	r := wire.NewReader(&endless{b: mustAppend(b, nil, call(wire.Pyro5, 300))}, 0)
 	var m wire.Message
 	b.ReportAllocs()
 	for b.Loop() {
@@ -312,7 +312,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	m, out := call(object.Pyro5, 300), []byte(nil)
+	m, out := call(wire.Pyro5, 300), []byte(nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		out = mustAppend(b, out[:0], m)
@@ -321,7 +321,7 @@ func BenchmarkAppend(b *testing.B) {
 
 // TestSkip: a message rejected as too large can be skipped, in one read and in many, and the next message is read.
 func TestSkip(t *testing.T) {
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		b := mustAppend(t, nil, &wire.Message{
 			Protocol:    p,
 			Type:        wire.Invoke,

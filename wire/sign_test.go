@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -54,7 +53,7 @@ func TestSignaturesAreThePeers(t *testing.T) {
 // TestSignAndVerify signs a message with annotations that are not sorted.
 func TestSignAndVerify(t *testing.T) {
 	m := &wire.Message{
-		Protocol:   object.Pyro4,
+		Protocol:   wire.Pyro4,
 		Type:       wire.Result,
 		Serializer: 1,
 		Payload:    []byte("x"),

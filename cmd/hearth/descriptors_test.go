@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -46,7 +45,7 @@ limit "no bound of its own" {
 		got, err := h.callOnce(ctx, "demo.e", "echo", 1)
 		return err == nil && got == int64(1)
 	})
-	connect, err := wire.Append(nil, &wire.Message{Protocol: object.Pyro5, Type: wire.Connect,
+	connect, err := wire.Append(nil, &wire.Message{Protocol: wire.Pyro5, Type: wire.Connect,
 		Serializer: 3, // json
 		Payload:    []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
 	check(t, err)

@@ -67,9 +67,9 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 	cfg := client.Config{Address: r.at, Serializer: r.serializer, MaxConns: conns, Timeout: r.timeout}
 	switch r.protocol {
 	case "pyro4":
-		cfg.Protocol = object.Pyro4
+		cfg.Protocol = wire.Pyro4
 	case "pyro5":
-		cfg.Protocol = object.Pyro5
+		cfg.Protocol = wire.Pyro5
 	default:
 		return nil, usagef("--protocol %s: use %s", r.protocol, strings.Join(protocolNames, " or "))
 	}

@@ -23,9 +23,9 @@ import (
 
 	hearth "github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/keyfile"
 	"github.com/hearthhost/hearth/transport/signed"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // soak is the duration of the load of TestSoak. Its check of growth needs some minutes; a short run still checks the
@@ -334,7 +334,7 @@ func (s *soaked) connections() {
 			return want(int64(n), got, err)
 		}
 	}
-	s.again("plain connections", once(hearth.Config{Address: s.h.tcp, Protocol: object.Pyro4}))
+	s.again("plain connections", once(hearth.Config{Address: s.h.tcp, Protocol: wire.Pyro4}))
 	s.again("HMAC connections", once(hearth.Config{Address: s.h.tcp, KeyID: s.key.ID, Key: signed.Key(s.key.Secret)}))
 	text, err := json.Marshal(hearth.Profile{Address: s.h.ports[0], Channel: "tls", CA: "ca.pem", Cert: "svccert.pem",
 		CertKey: "svccert.key"})

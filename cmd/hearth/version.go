@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // build describes this binary.
@@ -23,7 +23,7 @@ type build struct {
 // thisBuild returns the linker's settings, or the build information of the Go tool.
 func thisBuild() build {
 	b := build{Version: version, Commit: commit, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	for _, p := range []object.Protocol{object.Pyro4, object.Pyro5} {
+	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		b.Protocols = append(b.Protocols, fmt.Sprintf("%s (%d)", p.Module(), p))
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {

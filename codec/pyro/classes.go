@@ -3,7 +3,7 @@ package pyro
 import (
 	"strings"
 
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // dataClasses maps Pyro4 names to Pyro5 names of Pyro's classes that are sent as dicts.
@@ -35,9 +35,9 @@ func (f *Format) Class(name string) (translated string, known bool) {
 	}
 	five, four := dataClasses[name], pyro4Names[name]
 	switch {
-	case five != "" && f.generation == object.Pyro5:
+	case five != "" && f.generation == wire.Pyro5:
 		return five, true
-	case four != "" && f.generation == object.Pyro4:
+	case four != "" && f.generation == wire.Pyro4:
 		return four, true
 	case five != "" || four != "":
 		return name, true
@@ -56,9 +56,9 @@ func (f *Format) Class(name string) (translated string, known bool) {
 // Pyro5's has six (…, handshake, serializer). The key is never sent to the other generation.
 func (f *Format) State(class string, n int) []int {
 	switch {
-	case class == "Pyro4.core.Proxy" && f.generation == object.Pyro5 && n == 9:
+	case class == "Pyro4.core.Proxy" && f.generation == wire.Pyro5 && n == 9:
 		return proxyTo5
-	case class == "Pyro5.client.Proxy" && f.generation == object.Pyro4 && n == 6:
+	case class == "Pyro5.client.Proxy" && f.generation == wire.Pyro4 && n == 6:
 		return proxyTo4
 	}
 	return nil

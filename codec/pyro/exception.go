@@ -6,13 +6,14 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // NewException returns the exception that a peer of protocol p receives for err. Only the message of an
 // [object.Error] is sent, and not that of an internal error. Of other errors only the kind is sent.
 //
 // The class is that of err if the peer has it. No class chosen for a code makes a client close its connection.
-func NewException(p object.Protocol, err error) *codec.Exception {
+func NewException(p wire.Protocol, err error) *codec.Exception {
 	code := object.CodeOf(err)
 	var msg, class string
 	var e *object.Error
@@ -57,8 +58,8 @@ func classOf(c object.Code) string {
 // BatchWrapperClass returns the class name of the dict that wraps an exception among the results of a batch.
 //
 // Source: doc/wire.md "Batches".
-func BatchWrapperClass(p object.Protocol) string {
-	if p == object.Pyro4 {
+func BatchWrapperClass(p wire.Protocol) string {
+	if p == wire.Pyro4 {
 		return "Pyro4.futures._ExceptionWrapper"
 	}
 	return "Pyro5.core._ExceptionWrapper"

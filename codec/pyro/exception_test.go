@@ -11,33 +11,34 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 func TestClassName(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		p          object.Protocol
+		p          wire.Protocol
 		name, want string
 	}{
-		{object.Pyro5, "ValueError", "builtins.ValueError"},
-		{object.Pyro5, "builtins.KeyError", "builtins.KeyError"},
-		{object.Pyro5, "exceptions.KeyError", "builtins.KeyError"},
-		{object.Pyro4, "NamingError", "Pyro4.errors.NamingError"},
-		{object.Pyro5, "Pyro4.errors.NamingError", "Pyro5.errors.NamingError"},
-		{object.Pyro4, "Pyro5.errors.DaemonError", "Pyro4.errors.DaemonError"},
-		{object.Pyro5, "TimeoutError", "builtins.TimeoutError"},
-		{object.Pyro5, "Pyro5.errors.TimeoutError", "Pyro5.errors.TimeoutError"},
-		{object.Pyro5, "StopIteration", "builtins.StopIteration"},
-		{object.Pyro5, "SystemExit", ""},
-		{object.Pyro5, "builtins.SystemExit", ""},
-		{object.Pyro5, "KeyboardInterrupt", ""},
-		{object.Pyro5, "GeneratorExit", ""},
-		{object.Pyro5, "builtins.int", ""},
-		{object.Pyro5, "builtins.NamingError", ""},
-		{object.Pyro5, "Pyro5.errors.ValueError", ""},
-		{object.Pyro5, "os.error", ""},
-		{object.Pyro5, "MyError", ""},
-		{object.Pyro5, "", ""},
+		{wire.Pyro5, "ValueError", "builtins.ValueError"},
+		{wire.Pyro5, "builtins.KeyError", "builtins.KeyError"},
+		{wire.Pyro5, "exceptions.KeyError", "builtins.KeyError"},
+		{wire.Pyro4, "NamingError", "Pyro4.errors.NamingError"},
+		{wire.Pyro5, "Pyro4.errors.NamingError", "Pyro5.errors.NamingError"},
+		{wire.Pyro4, "Pyro5.errors.DaemonError", "Pyro4.errors.DaemonError"},
+		{wire.Pyro5, "TimeoutError", "builtins.TimeoutError"},
+		{wire.Pyro5, "Pyro5.errors.TimeoutError", "Pyro5.errors.TimeoutError"},
+		{wire.Pyro5, "StopIteration", "builtins.StopIteration"},
+		{wire.Pyro5, "SystemExit", ""},
+		{wire.Pyro5, "builtins.SystemExit", ""},
+		{wire.Pyro5, "KeyboardInterrupt", ""},
+		{wire.Pyro5, "GeneratorExit", ""},
+		{wire.Pyro5, "builtins.int", ""},
+		{wire.Pyro5, "builtins.NamingError", ""},
+		{wire.Pyro5, "Pyro5.errors.ValueError", ""},
+		{wire.Pyro5, "os.error", ""},
+		{wire.Pyro5, "MyError", ""},
+		{wire.Pyro5, "", ""},
 	} {
 		if got, ok := pyro.ClassName(tt.p, tt.name); got != tt.want || ok != (tt.want != "") {
 			t.Errorf("ClassName(%d, %s) = %s, %v, want %s", tt.p, tt.name, got, ok, tt.want)
@@ -84,7 +85,7 @@ func TestNewException(t *testing.T) {
 		{secret, "builtins.RuntimeError", "internal error"},
 	} {
 		want := &codec.Exception{Class: tt.class, Args: []any{tt.msg}}
-		if diff := cmp.Diff(want, pyro.NewException(object.Pyro4, tt.err)); diff != "" {
+		if diff := cmp.Diff(want, pyro.NewException(wire.Pyro4, tt.err)); diff != "" {
 			t.Errorf("NewException(%v) (-want +got):\n%s", tt.err, diff)
 		}
 	}
@@ -95,9 +96,9 @@ func TestNames(t *testing.T) {
 	if got := pyro.BareClass("Pyro5.errors.NamingError") + pyro.BareClass("X"); got != "NamingErrorX" {
 		t.Errorf("BareClass = %s", got)
 	}
-	for p, want := range map[object.Protocol]string{
-		object.Pyro4: "Pyro4.futures._ExceptionWrapper",
-		object.Pyro5: "Pyro5.core._ExceptionWrapper",
+	for p, want := range map[wire.Protocol]string{
+		wire.Pyro4: "Pyro4.futures._ExceptionWrapper",
+		wire.Pyro5: "Pyro5.core._ExceptionWrapper",
 	} {
 		if got := pyro.BatchWrapperClass(p); got != want {
 			t.Errorf("BatchWrapperClass(%d) = %s, want %s", p, got, want)

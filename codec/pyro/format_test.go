@@ -8,11 +8,12 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 var (
-	format4 = pyro.FormatOf(object.Pyro4, codec.ByID(codec.JSON))
-	format5 = pyro.FormatOf(object.Pyro5, codec.ByID(codec.Msgpack))
+	format4 = pyro.FormatOf(wire.Pyro4, codec.ByID(codec.JSON))
+	format5 = pyro.FormatOf(wire.Pyro5, codec.ByID(codec.Msgpack))
 )
 
 func TestFormats(t *testing.T) {

@@ -3,7 +3,7 @@ package pyro
 import (
 	"strings"
 
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // builtinErrors are the built-in exception classes of Python 3.8 and later. It omits the classes that would end the
@@ -40,7 +40,7 @@ func nameSet(names string) map[string]bool {
 // connection.
 //
 // Source: doc/wire.md "Errors".
-func ClassName(p object.Protocol, name string) (qualified string, ok bool) {
+func ClassName(p wire.Protocol, name string) (qualified string, ok bool) {
 	module, bare, found := cutModule(name)
 	if !found {
 		if builtinErrors[name] {

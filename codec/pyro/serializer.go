@@ -2,7 +2,7 @@ package pyro
 
 import (
 	"github.com/hearthhost/hearth/codec"
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // The serializers by their numbers in message headers.
@@ -11,8 +11,8 @@ var (
 	pyro5Serializers = [...]codec.ID{1: codec.Serpent, 2: codec.MarshalData, 3: codec.JSON, 4: codec.Msgpack}
 )
 
-func serializerIDs(p object.Protocol) []codec.ID {
-	if p == object.Pyro4 {
+func serializerIDs(p wire.Protocol) []codec.ID {
+	if p == wire.Pyro4 {
 		return pyro4Serializers[:]
 	}
 	return pyro5Serializers[:]
@@ -20,7 +20,7 @@ func serializerIDs(p object.Protocol) []codec.ID {
 
 // Serializer returns the serializer with a number in messages of p, nil for an unknown number. The numbers of pickle,
 // dill and cloudpickle are unknown: reading these formats executes code.
-func Serializer(p object.Protocol, number uint16) codec.Serializer {
+func Serializer(p wire.Protocol, number uint16) codec.Serializer {
 	ids := serializerIDs(p)
 	if int(number) >= len(ids) {
 		return nil
@@ -29,7 +29,7 @@ func Serializer(p object.Protocol, number uint16) codec.Serializer {
 }
 
 // SerializerNumber returns the number of s in messages of p.
-func SerializerNumber(p object.Protocol, s codec.Serializer) uint16 {
+func SerializerNumber(p wire.Protocol, s codec.Serializer) uint16 {
 	for number, id := range serializerIDs(p) {
 		if id == s.ID() {
 			return uint16(number)

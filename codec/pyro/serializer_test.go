@@ -5,7 +5,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 func TestSerializerNumbers(t *testing.T) {
@@ -24,7 +24,7 @@ func TestSerializerNumbers(t *testing.T) {
 		if s.ID() != c.id || s.Name() != c.name {
 			t.Errorf("serializer %d is %d, %s", c.id, s.ID(), s.Name())
 		}
-		for p, want := range map[object.Protocol]uint16{object.Pyro4: c.p4, object.Pyro5: c.p5} {
+		for p, want := range map[wire.Protocol]uint16{wire.Pyro4: c.p4, wire.Pyro5: c.p5} {
 			if got := pyro.SerializerNumber(p, s); got != want {
 				t.Errorf("SerializerNumber(%d, %s) = %d, want %d", p, c.name, got, want)
 			}
@@ -38,9 +38,9 @@ func TestSerializerNumbers(t *testing.T) {
 // TestUnknownNumbers: pickle, dill and cloudpickle execute code and have no serializer.
 func TestUnknownNumbers(t *testing.T) {
 	t.Parallel()
-	for p, numbers := range map[object.Protocol][]uint16{
-		object.Pyro4: {0, 4, 5, 7, 65535},
-		object.Pyro5: {0, 5, 6, 65535},
+	for p, numbers := range map[wire.Protocol][]uint16{
+		wire.Pyro4: {0, 4, 5, 7, 65535},
+		wire.Pyro5: {0, 5, 6, 65535},
 	} {
 		for _, n := range numbers {
 			if s := pyro.Serializer(p, n); s != nil {

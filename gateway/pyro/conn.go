@@ -46,7 +46,7 @@ type conn struct {
 
 	// The fields below belong to the connection's goroutine.
 	nc        net.Conn // the channel on the socket, to read and write
-	proto     object.Protocol
+	proto     wire.Protocol
 	refusal   string                // the reason for which this channel accepts no peer
 	legacy    *credential.LegacyKey // key of the messages' Pyro4 signatures; nil: unsigned messages
 	caller    object.Caller
@@ -369,7 +369,7 @@ func (c *conn) unreadable(err error) {
 		return
 	}
 	if c.proto == 0 {
-		c.proto = object.Pyro5
+		c.proto = wire.Pyro5
 	}
 	c.log(slog.LevelInfo, "connection refused", "peer", c.nc.RemoteAddr().String(), "err", err)
 	c.refuse(&wire.Message{Protocol: c.proto}, codec.ByID(codec.MarshalData), reason)
@@ -482,7 +482,7 @@ func (c *conn) connect(m *wire.Message) bool {
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	if m.Type != wire.Connect {
 		text := "invalid msg type %d received"
-		if c.proto == object.Pyro5 {
+		if c.proto == wire.Pyro5 {
 			text = "invalid msg type %d received (expected: 1)"
 		}
 		c.refuse(&wire.Message{}, codec.ByID(codec.MarshalData), fmt.Sprintf(text, m.Type))
@@ -546,7 +546,7 @@ func (c *conn) unproven(why string) {
 // checkSignature identifies a Pyro4 peer by the signature of its first message. It returns the reason of a rejection,
 // "" for none. Ignoring a signature would make the peer rely on a check that did not happen.
 func (c *conn) checkSignature(m *wire.Message) string {
-	if c.proto != object.Pyro4 || !m.Signed() {
+	if c.proto != wire.Pyro4 || !m.Signed() {
 		return ""
 	}
 	if !c.listener.TakesLegacy(c.caller.Peer.Channel) {
@@ -569,7 +569,7 @@ func (c *conn) checkSignature(m *wire.Message) string {
 // validSignature reports whether a message after the handshake is signed exactly when this connection requires it.
 func (c *conn) validSignature(m *wire.Message) bool {
 	if c.legacy == nil {
-		return c.proto != object.Pyro4 || !m.Signed()
+		return c.proto != wire.Pyro4 || !m.Signed()
 	}
 	return m.Verify([]byte(c.legacy.Secret))
 }
@@ -579,14 +579,14 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool
 	ok := &wire.Message{Protocol: c.proto, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
 	c.correlate(m, ok)
 	var answer any = "hello"
-	if c.proto == object.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
+	if c.proto == wire.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
 		ok.Flags = m.Flags & wire.MetaOnConnect
 		d, err := c.s.dispatch.Describe(context.Background(), &c.caller, id)
 		if err != nil {
 			c.refuse(m, ser, object.SafeText(err))
 			return false
 		}
-		answer = map[string]any{"handshake": "hello", "meta": pyro.Metadata(d, c.proto == object.Pyro4)}
+		answer = map[string]any{"handshake": "hello", "meta": pyro.Metadata(d, c.proto == wire.Pyro4)}
 	}
 	payload, err := codec.Append(ser, c.result[:0], answer)
 	if err != nil {

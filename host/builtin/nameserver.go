@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // The name server lists the host's objects: every object that the caller may call has its id as its name, and the
@@ -51,7 +52,7 @@ func (c *invocation) entry(name string) (entry, bool) {
 
 func (c *invocation) nameServer() entry {
 	class := "class:Pyro5.nameserver.NameServer"
-	if c.pyro.Generation() == object.Pyro4 {
+	if c.pyro.Generation() == wire.Pyro4 {
 		class = "class:Pyro4.naming.NameServer"
 	}
 	return entry{string(object.NameServer), []string{class}}
@@ -95,7 +96,7 @@ func (c *invocation) tagged(tags []string) any {
 	for i, t := range tags {
 		items[i] = t
 	}
-	if c.pyro.Generation() == object.Pyro4 {
+	if c.pyro.Generation() == wire.Pyro4 {
 		return items
 	}
 	return codec.Set(items)
@@ -124,14 +125,14 @@ func nsLookup(c *invocation, args []any) (any, error) {
 // return_metadata, in Pyro4 the fifth.
 func nsList(c *invocation, args []any) (any, error) {
 	withTags := truthy(args[4])
-	if c.pyro.Generation() == object.Pyro5 {
+	if c.pyro.Generation() == wire.Pyro5 {
 		if _, isFlag := args[2].(bool); isFlag {
 			withTags, args[2] = truthy(args[2]), nil
 		}
 	}
 	filters := 0
 	for _, a := range args[:4] {
-		if a != nil && (c.pyro.Generation() == object.Pyro4 || truthy(a)) {
+		if a != nil && (c.pyro.Generation() == wire.Pyro4 || truthy(a)) {
 			filters++
 		}
 	}

@@ -125,10 +125,11 @@ var edges = []edge{
 	},
 	{
 		pkg: "codec/pyro",
-		why: "numbers and names of the Pyro generations, for values of codec",
+		why: "formats, names and exceptions of the Pyro generations, for values of codec",
 		may: []string{
 			"codec",
 			"object",
+			"wire",
 		},
 	},
 	{

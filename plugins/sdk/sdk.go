@@ -112,11 +112,10 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 	if u == nil || u.s.host == nil {
 		return nil, errors.New("sdk: other objects can be called only during a call, with its context, under a host")
 	}
-	ser := codec.ByID(codec.Serpent)
 	for i := range args {
 		args[i] = plain(args[i])
 	}
-	payload, err := codec.AppendCall(ser, nil, id, method, args, nil, false)
+	payload, err := codec.AppendCall(pyro.ObjectCalls, nil, id, method, args, nil, false)
 	if err != nil {
 		return nil, err
 	}
@@ -126,18 +125,18 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 		Object:     id,
 		Kind:       rpc.Kind_KIND_INVOKE,
 		Method:     method,
-		Serializer: ser.Name(),
+		Serializer: pyro.ObjectCalls.Name(),
 		Payload:    payload,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if f := r.GetFailure(); f != nil {
-		ex := pyro.NewException(object.Pyro5,
+		ex := pyro.NewException(pyro.ObjectCalls.Generation(),
 			&object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
 		return nil, Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
-	v, err := codec.Unmarshal(ser, r.GetPayload(), codec.Limits{})
+	v, err := codec.Unmarshal(pyro.ObjectCalls, r.GetPayload(), codec.Limits{})
 	if err != nil {
 		return nil, err
 	}

@@ -107,14 +107,19 @@ func (s *server) object(id string) *Object {
 
 var errNoMember = &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: "no such method or attribute"}
 
+// formatOf returns the format of a call, nil for an unknown serializer.
+func formatOf(r *rpc.CallRequest) *pyro.Format {
+	return pyro.FormatByNumber(r.GetProtocol(), r.GetSerializer())
+}
+
 // Call runs one call.
 func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, error) {
 	o := s.object(r.GetObject())
-	ser := codec.ByName(r.GetSerializer())
-	if o == nil || ser == nil {
+	format := formatOf(r)
+	if o == nil || format == nil {
 		return failure(object.Errorf(object.CodeNotFound, "unknown object")), nil
 	}
-	args, kwargs, err := codec.UnmarshalCall(ser, r.GetPayload(), codec.Limits{})
+	args, kwargs, err := codec.UnmarshalCall(format, r.GetPayload(), codec.Limits{})
 	if err != nil {
 		return failure(err), nil
 	}
@@ -128,7 +133,7 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 		return &rpc.CallReply{Stream: s.open(&stream{next: next, stop: stop, cancel: cancel})}, nil
 	}
 	cancel()
-	return s.reply(ser, r, v, err), nil
+	return s.reply(format, v, err), nil
 }
 
 // context returns the context of a call.
@@ -231,9 +236,9 @@ func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallReques
 			err = Raise("TypeError", "an item stream cannot be opened in a batch")
 		}
 		if err != nil {
-			p := object.Protocol(r.GetProtocol())
-			return append(out, Dict{{Key: "__class__", Value: pyro.BatchWrapperClass(p)},
-				{Key: "exception", Value: exception(p, err)}}), nil
+			format := formatOf(r)
+			return append(out, Dict{{Key: "__class__", Value: format.BatchWrapper()},
+				{Key: "exception", Value: exception(format, err)}}), nil
 		}
 		out = append(out, plain(v))
 	}
@@ -294,8 +299,8 @@ func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, 
 	if st == nil {
 		return failure(object.ErrStreamGone), nil
 	}
-	ser := codec.ByName(r.GetCall().GetSerializer())
-	if ser == nil {
+	format := formatOf(r.GetCall())
+	if format == nil {
 		return failure(object.Errorf(object.CodeInvalid, "unknown serializer")), nil
 	}
 	st.mu.Lock()
@@ -304,13 +309,13 @@ func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, 
 	v, err, ok := st.pull()
 	unlink()
 	if ok && err == nil {
-		return s.reply(ser, r.GetCall(), v, nil), nil
+		return s.reply(format, v, nil), nil
 	}
 	s.drop(r.GetStream())
 	st.cancel()
 	st.stop()
 	if err != nil {
-		return s.reply(ser, r.GetCall(), nil, err), nil
+		return s.reply(format, nil, err), nil
 	}
 	return &rpc.CallReply{End: true}, nil
 }
@@ -359,14 +364,13 @@ func (s *server) EndConn(_ context.Context, r *rpc.EndConnRequest) (*rpc.Nothing
 }
 
 // reply encodes a result or an exception.
-func (s *server) reply(ser codec.Serializer, r *rpc.CallRequest, v any, err error) *rpc.CallReply {
+func (s *server) reply(format *pyro.Format, v any, err error) *rpc.CallReply {
 	var coded *object.Error
 	if errors.As(err, &coded) {
 		return failure(err)
 	}
-	p := object.Protocol(r.GetProtocol())
 	if err == nil {
-		doc, encErr := codec.Append(ser, nil, plain(v))
+		doc, encErr := codec.Append(format, nil, plain(v))
 		if encErr == nil {
 			return &rpc.CallReply{Payload: doc}
 		}
@@ -375,7 +379,7 @@ func (s *server) reply(ser codec.Serializer, r *rpc.CallRequest, v any, err erro
 		}
 		err = encErr
 	}
-	doc, encErr := codec.Append(ser, nil, exception(p, err))
+	doc, encErr := codec.Append(format, nil, exception(format, err))
 	if encErr != nil {
 		return failure(encErr)
 	}
@@ -383,7 +387,7 @@ func (s *server) reply(ser codec.Serializer, r *rpc.CallRequest, v any, err erro
 }
 
 // exception returns the exception that an error raises at a client.
-func exception(p object.Protocol, err error) *codec.Exception {
+func exception(format *pyro.Format, err error) *codec.Exception {
 	var raised *Exception
 	if !errors.As(err, &raised) {
 		raised = &Exception{Class: "RuntimeError", Args: []any{err.Error()}}
@@ -392,13 +396,13 @@ func exception(p object.Protocol, err error) *codec.Exception {
 	for i, a := range raised.Args {
 		args[i] = plain(a)
 	}
-	class, known := pyro.ClassName(p, raised.Class)
+	class, known := format.Exception(raised.Class)
 	switch {
 	case !known:
-		class, _ = pyro.ClassName(p, "RuntimeError")
+		class, _ = format.Exception("RuntimeError")
 		args = []any{raised.Error()}
 	case strings.HasPrefix(raised.Class, "Unicode"): // some of these classes cannot be created from a message alone
-		class, _ = pyro.ClassName(p, "UnicodeError")
+		class, _ = format.Exception("UnicodeError")
 	}
 	return &codec.Exception{Class: class, Args: args}
 }

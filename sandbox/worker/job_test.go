@@ -10,6 +10,7 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // TestIdleJobsHoldNoResult refuses a job whose result is borrowed. The job in the pool does not keep the result.
@@ -17,7 +18,7 @@ func TestIdleJobsHoldNoResult(t *testing.T) {
 	w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}
 	w.jobs.Add(1)
 	j := newJob(w, 1)
-	j.beginReply(pyro.FormatOf(object.Pyro5, codec.ByID(codec.Msgpack)))
+	j.beginReply(pyro.FormatOf(wire.Pyro5, codec.ByID(codec.Msgpack)))
 	text := make([]byte, link.Large)
 	kept := weak.Make(&text[0])
 	if err := j.encoder.Bytes(text); err != nil {

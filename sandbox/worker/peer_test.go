@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
+	"github.com/hearthhost/hearth/wire"
 )
 
 // peer is the host of a worker that serves in the same bubble of testing/synctest. It sends frames and keeps the
@@ -153,7 +154,7 @@ func newCall(id object.ID, method object.Method, format codec.ID, args ...any) *
 		Kind:    object.Invoke,
 		Method:  method,
 		Conn:    1,
-		Format:  pyro.FormatOf(object.Pyro5, codec.ByID(format)).Format(),
+		Format:  pyro.FormatOf(wire.Pyro5, codec.ByID(format)).Format(),
 		Payload: payload(format, id, string(method), args),
 	}
 }

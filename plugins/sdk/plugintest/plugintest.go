@@ -130,20 +130,21 @@ func (*adapter) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc
 	return rpc.NewPluginClient(conn), nil
 }
 
-var serpent = codec.ByID(codec.Serpent)
+// format is the format of the calls of tests.
+var format = pyro.ObjectCalls
 
 func request(name, method string, args []any) (*rpc.CallRequest, error) {
 	id := ID
 	if name != "" {
 		id += "." + name
 	}
-	payload, err := codec.AppendCall(serpent, nil, id, method, args, nil, false)
+	payload, err := codec.AppendCall(format, nil, id, method, args, nil, false)
 	return &rpc.CallRequest{
 		Object:     id,
 		Kind:       rpc.Kind_KIND_INVOKE,
 		Method:     method,
-		Protocol:   uint32(object.Pyro5),
-		Serializer: serpent.Name(),
+		Protocol:   uint32(format.Generation()),
+		Serializer: format.Name(),
 		Payload:    payload,
 		Caller:     &rpc.Caller{Principal: "tester"},
 	}, err
@@ -208,7 +209,7 @@ func result(r *rpc.CallReply) (any, error) {
 	if f := r.GetFailure(); f != nil {
 		return nil, &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()}
 	}
-	v, err := codec.Unmarshal(serpent, r.GetPayload(), codec.Limits{})
+	v, err := codec.Unmarshal(format, r.GetPayload(), codec.Limits{})
 	if ex, ok := v.(*codec.Exception); ok && r.GetException() {
 		return nil, sdk.Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
