@@ -67,8 +67,14 @@ func load(src string, libs map[string]string, e *env) (*sandbox.Program, error) 
 }
 
 func loadLimited(src string, libs map[string]string, limits object.Limits, e *env) (*sandbox.Program, error) {
-	cfg := sandbox.Config{ID: "acme.thing", Source: []byte(src),
-		Services: sandbox.Services{Objects: e, Log: e, Secrets: e}, Classes: pyro.ObjectCalls, Limits: limits, Libs: map[string][]byte{}}
+	cfg := sandbox.Config{
+		ID:       "acme.thing",
+		Source:   []byte(src),
+		Libs:     map[string][]byte{},
+		Services: sandbox.Services{Objects: e, Log: e, Secrets: e},
+		Classes:  pyro.ObjectCalls,
+		Limits:   limits,
+	}
 	for name, s := range libs {
 		cfg.Libs[name] = []byte(s)
 	}

@@ -109,7 +109,8 @@ func (b *backend) Invoke(ctx context.Context, call *object.Call) (object.Reply, 
 	}
 	format := pyro.Lookup(call.Format)
 	if format == nil {
-		return object.Reply{}, object.Errorf(object.CodeInvalid, "%s takes calls of Pyro clients; not executed", call.ID)
+		return object.Reply{}, object.Errorf(object.CodeInvalid,
+			"%s takes calls of Pyro clients only; not executed", call.ID)
 	}
 	c := &invocation{Objects: b.all, ctx: ctx, snap: b.all.cfg.Snapshot(), call: call, pyro: format}
 	if call.Kind == object.Batch {
