@@ -8,8 +8,21 @@ import (
 )
 
 // Describe returns an object's description with the members that a caller may call. The error is ErrUnknown for an
-// object that the caller may not see.
+// object that the caller may not see. If the object's backend is retired meanwhile, Describe retries once under the
+// snapshot in force, as calls do.
 func (d *Dispatcher) Describe(ctx context.Context, caller *object.Caller, id object.ID) (*object.Description, error) {
+	shown, err := d.describe(ctx, caller, id)
+	if object.Retired(err) {
+		shown, err = d.describe(ctx, caller, id)
+	}
+	if object.Retired(err) { // retired twice: the host is shutting down or reloads constantly
+		return nil, object.ErrShutdown
+	}
+	return shown, err
+}
+
+// describe is Describe under the current snapshot, without the retry.
+func (d *Dispatcher) describe(ctx context.Context, caller *object.Caller, id object.ID) (*object.Description, error) {
 	snap := d.cfg.Snapshot()
 	to, ok := snap.Routes.Lookup(id)
 	if b := to.Builtin; ok && b != nil && (b.Visible == nil || b.Visible(caller)) {
