@@ -10,14 +10,14 @@ func PolicyOf(h *Host) *policy.Policy { return h.snap.Load().Policy }
 
 // SourceOf returns the source of the script that serves an object.
 func SourceOf(h *Host, id object.ID) string {
-	return string(h.snap.Load().tenants[id.Tenant()].objects[id].Script.Source)
+	return string(h.snap.Load().Backends.Tenants[id.Tenant()].Objects[id].Script.Source)
 }
 
 // Workers returns the process IDs of the tenants' workers by tenant: 0 if the worker does not run.
 func (h *Host) Workers() map[string]int {
 	out := map[string]int{}
-	for tenant, t := range h.snap.Load().tenants {
-		if w, ok := t.worker.(interface{ Running() int }); ok {
+	for tenant, t := range h.snap.Load().Backends.Tenants {
+		if w, ok := t.Worker.(interface{ Running() int }); ok {
 			out[string(tenant)] = w.Running()
 		}
 	}
@@ -38,7 +38,7 @@ func SetMaxHistoryBytes(h *Host, maxBytes int64) { h.reloader.history.MaxBytes =
 
 // UnfinishedCalls returns the number of a principal's running and waiting calls to a plugin's object.
 func (h *Host) UnfinishedCalls(id object.ID, principal object.Principal) (n int) {
-	h.snap.Load().plugins[id].backend.Withdraw(func(c *object.Call) error {
+	h.snap.Load().Backends.Plugins[id].Backend.Withdraw(func(c *object.Call) error {
 		if c.ID == id && c.Caller.Principal == principal {
 			n++
 		}

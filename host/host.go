@@ -28,7 +28,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,7 +78,7 @@ type Host struct {
 	refusals atomic.Pointer[fault.Refusals]
 	life     context.Context // of retiring backends; ends when the host drains
 	endLife  context.CancelFunc
-	retiring sync.WaitGroup
+	runtime  *Runtime
 	dispatch *dispatch.Dispatcher
 	builtin  map[object.ID]route.Route
 	queue    admit.FairQueue
@@ -122,8 +121,7 @@ func New(cfg Config) (*Host, error) {
 	advice.Log(cfg.Policy, cfg.Log)
 	snap := &generation{
 		Snapshot: snapshot.Snapshot{Policy: cfg.Policy},
-		tenants:  map[object.Tenant]*tenantRuntime{},
-		plugins:  map[object.ID]*pluginRuntime{},
+		Backends: Set{Tenants: map[object.Tenant]*Tenant{}, Plugins: map[object.ID]*Plugin{}},
 		starting: true,
 	}
 	if snap.Credentials, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
@@ -137,6 +135,17 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.snap.Store(snap)
 	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
+	h.runtime = newRuntime(RuntimeConfig{
+		Worker:     cfg.Worker,
+		Shim:       cfg.Shim,
+		StateDir:   cfg.Policy.State,
+		ObjectCall: h.dispatch.ObjectCall,
+		Secrets:    func() *credential.Secrets { return h.snap.Load().secrets },
+		Usage:      &h.usage,
+		Shares:     &h.shares,
+		Pool:       h.pool,
+		Log:        cfg.Log,
+	})
 	h.pyro = pyro.NewServer(h.pyroConfig())
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
@@ -162,7 +171,7 @@ func (h *Host) Listen(ctx context.Context) error {
 		h.lock, err = upgrade.LockState(ctx, h.cfg.Policy.State, in.Lock)
 	}
 	if err == nil {
-		err = h.makePluginSockets(in.ParentPID)
+		err = h.runtime.MakeSockets(in.ParentPID)
 	}
 	if err == nil && in.ParentPID == 0 { // which has them still
 		err = h.openAdmin(ctx)
@@ -262,7 +271,7 @@ func (h *Host) Addrs() []string {
 // Objects returns the number of objects and tenants in the catalogue.
 func (h *Host) Objects() (objects, tenants int) {
 	s := h.snap.Load()
-	return len(s.IDs), len(s.tenants)
+	return len(s.IDs), len(s.Backends.Tenants)
 }
 
 func (h *Host) closeListeners() {
@@ -338,20 +347,12 @@ func (h *Host) drain() {
 		h.log.Warn("calls still in flight after the drain deadline are cut off")
 		h.pyro.Cut()
 	}
-	var wg sync.WaitGroup
-	snap := h.snap.Load()
-	for _, t := range snap.tenants {
-		wg.Go(func() { _ = t.worker.Close(ctx) })
-	}
-	for _, p := range snap.plugins {
-		wg.Go(func() { _ = p.backend.Close(ctx) })
-	}
-	wg.Wait()
-	h.retiring.Wait()
+	h.snap.Load().Backends.Close(ctx)
+	h.runtime.Wait()
 	h.awaitCut(done)
 	h.closeAdmin()
 	h.tracer.Close()
-	h.removePluginSockets()
+	h.runtime.RemoveSockets()
 	h.closeAudit()
 	h.lock.Release(true)
 }

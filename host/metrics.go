@@ -121,7 +121,7 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_workers", gauge, "Workers and plugins, by state.")
 	states := map[[2]string]uint64{}
 	for _, kind := range []string{KindWorker, KindPlugin} {
-		for _, state := range workerStateNames {
+		for _, state := range States {
 			states[[2]string{kind, state}] = 0
 		}
 	}

@@ -44,10 +44,10 @@ type reloader struct {
 	reader  catalog.Reader
 	watched *watch.Folders // nil: no file events
 
-	next       *generation             // under construction, only during change
-	cleanups   []func(context.Context) // retire the backends that the next snapshot lacks
-	afterStore []func()                // run after the next snapshot is stored
-	unsettled  map[object.Tenant]bool  // tenants with settling files
+	next       *generation            // under construction, only during change
+	retired    []Retirer              // backends that the next snapshot lacks
+	afterStore []func()               // run after the next snapshot is stored
+	unsettled  map[object.Tenant]bool // tenants with settling files
 
 	policySum    [32]byte                   // SHA-256 of the policy file at its last reading
 	policyInfo   fs.FileInfo                // its metadata then
@@ -114,7 +114,7 @@ func (h *Host) Reload(ctx context.Context) error {
 		snap := h.snap.Load()
 		snap.Credentials.Refresh(time.Now())
 		if snap.secrets.Refresh() {
-			h.grantSecrets(snap)
+			snap.Backends.SetSecrets(snap.secrets)
 		}
 		for _, r := range h.reloader.refused { // an explicit reload stages unchanged failures again
 			r.version, r.plugin = nil, nil
@@ -282,8 +282,8 @@ func (l *reloader) change(do func(old *generation)) {
 	old := l.h.snap.Load()
 	next := *old
 	next.starting = false
-	next.tenants, next.plugins = maps.Clone(old.tenants), maps.Clone(old.plugins)
-	l.next, l.cleanups, l.afterStore = &next, nil, nil
+	next.Backends = old.Backends.Clone()
+	l.next, l.retired, l.afterStore = &next, nil, nil
 	do(old)
 	next.index(old, l.h.builtin)
 	l.h.usage.Add(next.IDs)
@@ -294,27 +294,27 @@ func (l *reloader) change(do func(old *generation)) {
 		l.h.shares.ApplyPolicy(next.Policy)
 	}
 	// Objects of the last snapshot may be gone. Their workers drop them after the store: no new call reaches them.
-	for name, was := range old.tenants {
-		now := next.tenants[name]
-		if now == nil || now.worker != was.worker {
-			continue // cleanups retire the whole worker
+	for name, was := range old.Backends.Tenants {
+		now := next.Backends.Tenants[name]
+		if now == nil || now.Worker != was.Worker {
+			continue // the whole worker retires
 		}
 		var gone []object.ID
-		for id := range was.objects {
-			if now.objects[id] == nil {
+		for id := range was.Objects {
+			if now.Objects[id] == nil {
 				gone = append(gone, id)
 			}
 		}
 		if len(gone) > 0 {
-			now.worker.Remove(gone...)
+			now.Worker.Remove(gone...)
 		}
 	}
 	if next.Policy != old.Policy {
-		l.h.grantSecrets(&next)
+		next.Backends.SetSecrets(next.secrets)
 	}
 	l.h.dispatch.ForgetBackends(next.Routes)
-	for _, leave := range l.cleanups {
-		l.h.retiring.Go(func() { leave(l.h.life) })
+	for _, b := range l.retired {
+		l.h.runtime.Retire(l.h.life, b)
 	}
 	l.publish()
 	for _, report := range l.afterStore {
@@ -416,41 +416,12 @@ func (l *reloader) waitToSettle(id object.ID) bool {
 	return true
 }
 
-// retirer is a backend that can end after its last call.
-type retirer interface {
-	Retire(ctx context.Context)
-	Close(ctx context.Context) error
-}
-
-// drainDelay is the time in which a call may still reach a backend of the last snapshot.
-const drainDelay = time.Second
-
-// retire returns a function that ends a backend without a route. The function waits until
-// the backend is idle, for lingerTimeout at most, or until ctx is done.
-func retire(backend retirer) func(ctx context.Context) {
-	return func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, lingerTimeout)
-		defer cancel()
-		select {
-		case <-time.After(drainDelay):
-			backend.Retire(ctx)
-		case <-ctx.Done():
-		}
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		_ = backend.Close(ending)
-	}
-}
-
-// lingerTimeout bounds the time of open streams in a retired backend.
-const lingerTimeout = time.Minute
-
 // refusal is a Refusal with the refused version, which is not staged again unchanged.
 type refusal struct {
 	Refusal
 	version *supervise.Version
 	tests   string // source of the tests that it failed
-	plugin  *pluginRuntime
+	plugin  *Plugin
 }
 
 // setRefusal sets the error of a key, or clears it with nil. It reports whether the error
@@ -494,7 +465,7 @@ func (l *reloader) reportProblems(f *catalog.Files) {
 func (l *reloader) dropRefusals(f *catalog.Files) {
 	maps.DeleteFunc(l.settling, func(id object.ID, _ time.Time) bool { return !f.Has(id) })
 	maps.DeleteFunc(l.refused, func(_ string, r *refusal) bool {
-		return r.ID != "" && !f.Has(r.ID) && !l.next.has(r.ID)
+		return r.ID != "" && !f.Has(r.ID) && !l.next.Backends.Has(r.ID)
 	})
 }
 

@@ -13,9 +13,9 @@ import (
 // plugins applies the policy's plugins to the next snapshot. It keeps unchanged plugins and
 // removes missing ones. Jobs start the changed ones.
 func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
-	before := map[object.ID]*pluginRuntime{}
-	for _, p := range l.next.plugins {
-		before[p.pin.ID] = p
+	before := map[object.ID]*Plugin{}
+	for _, p := range l.next.Backends.Plugins {
+		before[p.Pin.ID] = p
 	}
 	wanted := map[object.ID]*policy.Plugin{}
 	for _, pin := range f.Plugins {
@@ -37,41 +37,41 @@ func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
 }
 
 // removePlugin removes a plugin from the next snapshot and retires it.
-func (l *reloader) removePlugin(was *pluginRuntime) {
-	for _, id := range was.pin.Objects {
-		if l.next.plugins[id] == was {
-			delete(l.next.plugins, id)
+func (l *reloader) removePlugin(was *Plugin) {
+	for _, id := range was.Pin.Objects {
+		if l.next.Backends.Plugins[id] == was {
+			delete(l.next.Backends.Plugins, id)
 		}
 	}
-	l.cleanups = append(l.cleanups, retire(was.backend))
+	l.retired = append(l.retired, was.Backend)
 }
 
 // addPlugin puts a plugin into the next snapshot. It replaces was, unless that is nil.
-func (l *reloader) addPlugin(was, now *pluginRuntime) {
+func (l *reloader) addPlugin(was, now *Plugin) {
 	if was != nil {
 		l.removePlugin(was)
 	}
-	for _, id := range now.pin.Objects {
-		l.next.plugins[id] = now
+	for _, id := range now.Pin.Objects {
+		l.next.Backends.Plugins[id] = now
 	}
 }
 
 // plugin starts a job for a plugin that does not match the policy or its file.
-func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.Plugin) {
+func (l *reloader) plugin(ctx context.Context, was *Plugin, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
-	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.failsAgain(l.next.Policy, pin) {
+	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.FailsAgain(l.next.Policy, pin) {
 		return
 	}
-	if was != nil && was.upToDate(l.next.Policy, pin) {
+	if was != nil && was.UpToDate(l.next.Policy, pin) {
 		delete(l.refused, key)
 		return
 	}
 	if l.jobs[key] != 0 {
 		return
 	}
-	now := l.h.newPlugin(l.next.Policy, pin)
+	now := l.h.runtime.NewPlugin(l.next.Policy, pin)
 	if l.h.snap.Load().starting {
-		if err := binary.Check(now.path, pin.SHA256); err != nil {
+		if err := binary.Check(now.Path, pin.SHA256); err != nil {
 			l.refusePlugin(key, now, "nothing", err)
 			return
 		}
@@ -80,18 +80,18 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 	}
 	var err error
 	run := func(ctx context.Context) {
-		if err = binary.Check(now.path, pin.SHA256); err == nil {
-			_, err = now.backend.Describe(ctx, pin.Objects[0])
+		if err = binary.Check(now.Path, pin.SHA256); err == nil {
+			_, err = now.Backend.Describe(ctx, pin.Objects[0])
 		}
 	}
 	l.startJob(ctx, key, run, func(*generation) {
-		var was *pluginRuntime
-		for _, p := range l.next.plugins { // the old one may have other objects
-			if p.pin.ID == pin.ID {
+		var was *Plugin
+		for _, p := range l.next.Backends.Plugins { // the old one may have other objects
+			if p.Pin.ID == pin.ID {
 				was = p
 			}
 		}
-		matches := func(p policy.Plugin) bool { return now.upToDate(l.next.Policy, &p) }
+		matches := func(p policy.Plugin) bool { return now.UpToDate(l.next.Policy, &p) }
 		if err == nil && slices.ContainsFunc(l.next.Policy.Pins, matches) {
 			l.addPlugin(was, now)
 			delete(l.refused, key)
@@ -101,12 +101,12 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 			l.h.reloads.accept()
 			return
 		}
-		l.cleanups = append(l.cleanups, retire(now.backend))
+		l.retired = append(l.retired, now.Backend)
 		if err == nil { // the policy or the file changed during the job: scan again
 			l.unsettled[pin.ID.Tenant()] = true
 			return
 		}
-		if now.file != nil && catalog.RecentlyWritten(now.file) && l.waitToSettle(pin.ID) {
+		if now.RecentlyWritten() && l.waitToSettle(pin.ID) {
 			return
 		}
 		delete(l.settling, pin.ID)
@@ -120,14 +120,14 @@ func (l *reloader) plugin(ctx context.Context, was *pluginRuntime, pin *policy.P
 
 // refusePlugin notes why a plugin is refused, and logs it with the plugin that is served. The plugin is not started
 // again before its file or its block of the policy changes.
-func (l *reloader) refusePlugin(key string, p *pluginRuntime, served string, err error) {
-	news := l.setRefusal(key, p.pin.ID, p.path, err)
+func (l *reloader) refusePlugin(key string, p *Plugin, served string, err error) {
+	news := l.setRefusal(key, p.Pin.ID, p.Path, err)
 	l.refused[key].plugin = p
 	if !news {
 		return
 	}
 	l.h.log.Error("plugin refused",
-		"object", string(p.pin.ID), "path", p.path, "served", served, "err", errorText(err))
-	l.h.record("refused", p.pin.ID, errorText(err))
+		"object", string(p.Pin.ID), "path", p.Path, "served", served, "err", errorText(err))
+	l.h.record("refused", p.Pin.ID, errorText(err))
 	l.h.reloads.refused.Add(1)
 }

@@ -34,14 +34,14 @@ func (l *reloader) scripts(ctx context.Context, f *catalog.Files) {
 	for name := range f.Tenants {
 		l.tenant(ctx, name, f.Tenants[name])
 	}
-	for name := range maps.Clone(l.next.tenants) {
+	for name := range maps.Clone(l.next.Backends.Tenants) {
 		if f.Tenants[name] != nil {
 			continue
 		}
 		l.tenant(ctx, name, &catalog.TenantFiles{})
-		if t := l.next.tenants[name]; len(t.objects) == 0 {
-			delete(l.next.tenants, name)
-			l.cleanups = append(l.cleanups, retire(t.worker))
+		if t := l.next.Backends.Tenants[name]; len(t.Objects) == 0 {
+			delete(l.next.Backends.Tenants, name)
+			l.retired = append(l.retired, t.Worker)
 			l.h.log.Info("tenant removed", "tenant", string(name))
 		}
 	}
@@ -49,18 +49,18 @@ func (l *reloader) scripts(ctx context.Context, f *catalog.Files) {
 
 // tenant applies one tenant's files to the next snapshot.
 func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalog.TenantFiles) {
-	was := l.next.tenants[name]
+	was := l.next.Backends.Tenants[name]
 	libs := found.Modules()
-	var now *tenantRuntime
+	var now *Tenant
 	if was == nil {
 		now = l.newTenant(name, libs)
 	} else {
 		now = l.carryOver(name, was, found)
-		if !catalog.SameLibs(libs, was.libs.Scripts) {
-			now.libs = supervise.NewLibs(libs)
+		if !catalog.SameLibs(libs, was.Libs.Scripts) {
+			now.Libs = supervise.NewLibs(libs)
 		}
 	}
-	l.next.tenants[name] = now
+	l.next.Backends.Tenants[name] = now
 	all := l.candidateVersions(now, found)
 	if len(all) == 0 {
 		return
@@ -72,28 +72,28 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 	}
 	if l.h.snap.Load().starting { // a fast start: the first call of each object loads it
 		for _, c := range all {
-			now.objects[c.version.ID] = c.version
+			now.Objects[c.version.ID] = c.version
 		}
-		now.worker.Activate(slices.Collect(maps.Values(now.objects))...)
+		now.Worker.Activate(slices.Collect(maps.Values(now.Objects))...)
 		return
 	}
-	worker := now.worker
+	worker := now.Worker
 	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, all) }, func(*generation) {
-		now := l.next.tenants[name]
-		if now == nil || now.worker != worker { // the worker was replaced during the job: stage again there
+		now := l.next.Backends.Tenants[name]
+		if now == nil || now.Worker != worker { // the worker was replaced during the job: stage again there
 			for _, c := range all {
 				worker.Discard(c.version)
 			}
 			l.changedInJob[name] = true
 			return
 		}
-		now = &tenantRuntime{
-			worker:   now.worker,
-			settings: now.settings,
-			objects:  maps.Clone(now.objects),
-			libs:     now.libs,
+		now = &Tenant{
+			Worker:   now.Worker,
+			Settings: now.Settings,
+			Objects:  maps.Clone(now.Objects),
+			Libs:     now.Libs,
 		}
-		l.next.tenants[name] = now
+		l.next.Backends.Tenants[name] = now
 		var taken []*supervise.Version
 		for _, c := range all {
 			if l.activate(now, c) {
@@ -105,54 +105,54 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 }
 
 // newTenant returns the runtime of a new tenant.
-func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *tenantRuntime {
-	now := &tenantRuntime{
-		settings: l.next.Policy.Tenant(name),
-		objects:  map[object.ID]*supervise.Version{},
-		libs:     supervise.NewLibs(libs),
+func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *Tenant {
+	now := &Tenant{
+		Settings: l.next.Policy.Tenant(name),
+		Objects:  map[object.ID]*supervise.Version{},
+		Libs:     supervise.NewLibs(libs),
 	}
-	now.worker = l.h.newWorker(name, &now.settings, nil) // activate adds the objects
-	now.worker.SetSecrets(l.next.secrets.ForTenant(name))
+	now.Worker = l.h.runtime.NewWorker(name, &now.Settings, nil) // activate adds the objects
+	now.Worker.SetSecrets(l.next.secrets.ForTenant(name))
 	return now
 }
 
 // carryOver returns a tenant's next runtime with its current objects, under the new settings.
 // It removes objects whose files are missing for longer than settleDelay.
-func (l *reloader) carryOver(name object.Tenant, was *tenantRuntime, found *catalog.TenantFiles) *tenantRuntime {
-	now := &tenantRuntime{
-		worker:   was.worker,
-		settings: l.next.Policy.Tenant(name),
-		objects:  maps.Clone(was.objects),
-		libs:     was.libs,
+func (l *reloader) carryOver(name object.Tenant, was *Tenant, found *catalog.TenantFiles) *Tenant {
+	now := &Tenant{
+		Worker:   was.Worker,
+		Settings: l.next.Policy.Tenant(name),
+		Objects:  maps.Clone(was.Objects),
+		Libs:     was.Libs,
 	}
-	for id := range was.objects {
+	for id := range was.Objects {
 		if _, there := found.Objects[id]; there {
 			delete(l.missing, id)
 		} else if !l.inGracePeriod(id, l.next.Policy.Serves(name)) {
-			delete(now.objects, id)
+			delete(now.Objects, id)
 			l.history.NoteRemoved(id)
 			l.h.log.Info("object removed", "object", string(id))
 			l.h.record("removed", id, "")
 		}
 	}
-	same := sameConfinement(&was.settings, &now.settings)
+	same := was.Fits(&now.Settings)
 	var changed []*supervise.Version
-	for id, v := range now.objects {
-		if limits := now.settings.Limits(id).WithDefaults(); !same || limits != v.Limits {
-			now.objects[id] = supervise.NewVersion(id, v.Script, v.Libs, limits)
+	for id, v := range now.Objects {
+		if limits := now.Settings.Limits(id).WithDefaults(); !same || limits != v.Limits {
+			now.Objects[id] = supervise.NewVersion(id, v.Script, v.Libs, limits)
 			if same {
-				changed = append(changed, now.objects[id])
+				changed = append(changed, now.Objects[id])
 			}
 		}
 	}
 	if len(changed) > 0 {
-		now.worker.Activate(changed...)
+		now.Worker.Activate(changed...)
 	}
 	if !same {
-		now.worker = l.h.newWorker(name, &now.settings, now.objects)
-		now.worker.SetSecrets(l.next.secrets.ForTenant(name))
-		l.cleanups = append(l.cleanups, retire(was.worker))
-		l.h.log.Info("tenant gets a new worker: its isolation settings changed", "tenant", string(name))
+		now.Worker = l.h.runtime.NewWorker(name, &now.Settings, now.Objects)
+		now.Worker.SetSecrets(l.next.secrets.ForTenant(name))
+		l.retired = append(l.retired, was.Worker)
+		l.h.log.Info("tenant gets a new Worker: its isolation settings changed", "tenant", string(name))
 	}
 	return now
 }
@@ -176,27 +176,27 @@ func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
 
 // candidateVersions returns the scripts that differ from the served version and have not
 // already failed unchanged.
-func (l *reloader) candidateVersions(now *tenantRuntime, found *catalog.TenantFiles) []*candidate {
+func (l *reloader) candidateVersions(now *Tenant, found *catalog.TenantFiles) []*candidate {
 	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.Libs)), catalog.Script.RecentlyWritten)
 	var out []*candidate
 	var libs catalog.RequireGraph
 	for id, s := range found.Objects {
-		cur := now.objects[id]
+		cur := now.Objects[id]
 		r := l.refused[string(id)]
 		switch {
-		case l.next.plugins[id] != nil:
+		case l.next.Backends.Plugins[id] != nil:
 			continue // a plugin serves this id: wait until it is removed
-		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.Changes(cur, now.libs):
+		case cur != nil && bytes.Equal(cur.Script.Source, s.Source) && !libs.Changes(cur, now.Libs):
 			if r != nil {
 				delete(l.refused, string(id))
 				l.h.log.Info("the file has the served version again", "object", string(id))
 			}
 			continue
 		}
-		v := supervise.NewVersion(id, s.Script, now.libs, now.settings.Limits(id))
+		v := supervise.NewVersion(id, s.Script, now.Libs, now.Settings.Limits(id))
 		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) &&
 			r.version.Limits == v.Limits &&
-			catalog.SameLibs(r.version.Libs.Scripts, now.libs.Scripts) && r.tests == testGate(found, id, now) {
+			catalog.SameLibs(r.version.Libs.Scripts, now.Libs.Scripts) && r.tests == testGate(found, id, now) {
 			continue
 		}
 		past, err := l.history.OverrideFor(v)
@@ -208,7 +208,7 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *catalog.TenantFi
 			if cur != nil && catalog.SumOf(cur) == past.Version {
 				continue
 			}
-			v = past.ToVersion(id, now.settings.Limits(id))
+			v = past.ToVersion(id, now.Settings.Limits(id))
 		}
 		c := &candidate{version: v, path: filepath.Join(l.next.Policy.Scripts, filepath.FromSlash(s.File)),
 			recentlyWritten: s.RecentlyWritten() || libsYoung, previous: cur}
@@ -221,8 +221,8 @@ func (l *reloader) candidateVersions(now *tenantRuntime, found *catalog.TenantFi
 }
 
 // testGate returns the source of the tests that an object must pass, "" without such tests.
-func testGate(t *catalog.TenantFiles, id object.ID, of *tenantRuntime) string {
-	if !of.settings.Gate {
+func testGate(t *catalog.TenantFiles, id object.ID, of *Tenant) string {
+	if !of.Settings.Gate {
 		return ""
 	}
 	return string(t.Tests[id].Source)
@@ -231,7 +231,7 @@ func testGate(t *catalog.TenantFiles, id object.ID, of *tenantRuntime) string {
 // stage loads versions beside those in service, two at a time, and stores the old versions
 // for a rollback. It skips new objects if there are more than maxStaged: the first call loads
 // each of them. Tenants' code can be slow, so stage runs in a job.
-func (l *reloader) stage(ctx context.Context, in workerBackend, all []*candidate) {
+func (l *reloader) stage(ctx context.Context, in Worker, all []*candidate) {
 	added := 0
 	for _, c := range all {
 		if c.previous == nil {
@@ -290,7 +290,7 @@ func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 	go func() { // ends when the disk answers
 		before, left := l.history.TotalWritten(tenant), 0
 		for _, c := range changed {
-			// One change of a module can change very many objects: it must not evict the whole history.
+			// One change of a module can change very many Objects: it must not evict the whole history.
 			if ctx.Err() != nil || l.history.TotalWritten(tenant)-before > l.history.MaxBytes/2 {
 				left++
 				continue
@@ -313,7 +313,7 @@ func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 }
 
 // runTests runs the tests that a version must pass. A failed test is a LoadError of the version.
-func runTests(ctx context.Context, in workerBackend, c *candidate) error {
+func runTests(ctx context.Context, in Worker, c *candidate) error {
 	results, err := in.Test(ctx, c.version, *c.tests)
 	if err != nil {
 		return err
@@ -332,10 +332,10 @@ func runTests(ctx context.Context, in workerBackend, c *candidate) error {
 
 // activate puts a staged version into the next snapshot, or notes why it failed. A file that may be half written is
 // staged again later.
-func (l *reloader) activate(now *tenantRuntime, c *candidate) (taken bool) {
+func (l *reloader) activate(now *Tenant, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
-		now.objects[id] = c.version
+		now.Objects[id] = c.version
 		if c.previous == nil {
 			l.history.NoteNew(id)
 		}

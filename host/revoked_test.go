@@ -106,10 +106,10 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 		t.Fatal(err)
 	}
 	snap := h.snap.Load() // not yet shared with other goroutines
-	if snap.tenants["acme"] == nil {
-		snap.tenants["acme"] = &tenantRuntime{}
+	if snap.Backends.Tenants["acme"] == nil {
+		snap.Backends.Tenants["acme"] = &Tenant{}
 	}
-	snap.tenants["acme"].worker = gated{g}
+	snap.Backends.Tenants["acme"].Worker = gated{g}
 	snap.index(snap, h.builtin)
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)

@@ -57,17 +57,17 @@ func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 }
 
 // servingVersion returns the serving version of a script's object. Plugins are CodeInvalid.
-func (l *reloader) servingVersion(id object.ID) (*tenantRuntime, *supervise.Version, error) {
+func (l *reloader) servingVersion(id object.ID) (*Tenant, *supervise.Version, error) {
 	snap := l.h.snap.Load()
-	if snap.plugins[id] != nil {
+	if snap.Backends.Plugins[id] != nil {
 		return nil, nil, object.Errorf(object.CodeInvalid,
 			"%s is a plugin: restore its previous file, and its previous sha256 in the policy", id)
 	}
-	t := snap.tenants[id.Tenant()]
-	if t == nil || t.objects[id] == nil {
+	t := snap.Backends.Tenants[id.Tenant()]
+	if t == nil || t.Objects[id] == nil {
 		return nil, nil, object.Errorf(object.CodeNotFound, "object %s not found: hearth ls lists all objects", id)
 	}
-	return t, t.objects[id], nil
+	return t, t.Objects[id], nil
 }
 
 // versions returns the versions of an object, oldest first.
@@ -135,11 +135,11 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 	if l.jobs[key] != 0 {
 		return "", object.Errorf(object.CodeInvalid, "a reload of the objects of %s is running: try again", id.Tenant())
 	}
-	c := &candidate{version: past.ToVersion(id, t.settings.Limits(id)), path: past.Path}
-	worker := t.worker
+	c := &candidate{version: past.ToVersion(id, t.Settings.Limits(id)), path: past.Path}
+	worker := t.Worker
 	l.startJob(ctx, key, func(ctx context.Context) { l.stage(ctx, worker, []*candidate{c}) }, func(*generation) {
-		now := l.next.tenants[id.Tenant()]
-		if c.err == nil && (now == nil || now.worker != worker || now.objects[id] != cur) {
+		now := l.next.Backends.Tenants[id.Tenant()]
+		if c.err == nil && (now == nil || now.Worker != worker || now.Objects[id] != cur) {
 			c.err = object.Errorf(object.CodeInvalid, "%s changed during the rollback: try again", id)
 			worker.Discard(c.version)
 		}
@@ -154,14 +154,14 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 			done <- c.err
 			return
 		}
-		now = &tenantRuntime{
-			worker:   worker,
-			settings: now.settings,
-			objects:  maps.Clone(now.objects),
-			libs:     now.libs,
+		now = &Tenant{
+			Worker:   worker,
+			Settings: now.Settings,
+			Objects:  maps.Clone(now.Objects),
+			Libs:     now.Libs,
 		}
-		now.objects[id] = c.version
-		l.next.tenants[id.Tenant()] = now
+		now.Objects[id] = c.version
+		l.next.Backends.Tenants[id.Tenant()] = now
 		worker.Activate(c.version)
 		l.h.log.Warn("object rolled back until its file changes",
 			"object", string(id), "version", past.Version, "from", catalog.SumOf(cur))

@@ -71,7 +71,7 @@ func sharingHost(
 		t.Fatal(err)
 	}
 	snap := h.snap.Load()
-	snap.tenants["acme"].worker = &funcBackend{invoke: invoke}
+	snap.Backends.Tenants["acme"].Worker = &funcBackend{invoke: invoke}
 	snap.index(snap, h.builtin)
 	if set != nil {
 		set(h)

@@ -1,13 +1,11 @@
 package host
 
 import (
-	"cmp"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/hearthhost/hearth/host/usage"
-	"github.com/hearthhost/hearth/internal/backoff"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -34,34 +32,6 @@ type Status struct {
 	Refusals []Refusal      `json:"refusals"`
 }
 
-// WorkerStatus is the state of a plugin or of a worker, of a tenant or of one object.
-type WorkerStatus struct {
-	Name   string        `json:"name"` // the tenant, or the object's or plugin's id
-	Tenant object.Tenant `json:"tenant"`
-	Kind   string        `json:"kind"` // KindWorker, KindPlugin
-	State  string        `json:"state"`
-	PID    int           `json:"pid,omitempty"`
-	// Crashes counts consecutive crashes. Retry is the earliest time of the next start. Cause is the reason of the last
-	// crash or of the refusal.
-	Crashes int       `json:"crashes,omitempty"`
-	Retry   time.Time `json:"retry,omitzero"`
-	Cause   string    `json:"cause,omitempty"`
-}
-
-// The kinds of process, and their states.
-const (
-	KindWorker = "worker"
-	KindPlugin = "plugin"
-
-	StateRunning     = "running"
-	StateIdle        = "idle"        // no process; the next call starts one
-	StateBackOff     = "backoff"     // crashed; not started before Retry
-	StateQuarantined = "quarantined" // crashed too often; not started before a change
-	StateRefused     = "refused"     // its file does not match the policy; not started
-)
-
-var workerStateNames = []string{StateRunning, StateIdle, StateBackOff, StateQuarantined, StateRefused}
-
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
 type ReloadStatus struct {
 	Applied uint64 `json:"applied"`
@@ -81,7 +51,7 @@ func (h *Host) Status() *Status {
 		Addresses: h.Addrs(),
 		Metrics:   h.admin.metrics,
 		Streams:   h.dispatch.Streams(),
-		Workers:   h.workerStates(),
+		Workers:   h.snap.Load().Backends.Statuses(),
 		Refusals:  h.Refusals(),
 	}
 	s.Objects, s.Tenants = h.Objects()
@@ -98,58 +68,6 @@ func (h *Host) Status() *Status {
 	s.Connections, s.Unauthenticated, _ = h.pyro.Connections()
 	s.Draining = h.pyro.IsDraining()
 	return s
-}
-
-// process is a backend with the state of an operating system process.
-type process interface{ Status() backoff.Status }
-
-// workerStates returns the states of the workers and plugins of the current snapshot.
-func (h *Host) workerStates() []WorkerStatus {
-	snap := h.snap.Load()
-	out := []WorkerStatus{}
-	add := func(name string, tenant object.Tenant, kind string, p any) {
-		w := WorkerStatus{Name: name, Tenant: tenant, Kind: kind, State: StateIdle}
-		if p, ok := p.(process); ok {
-			now := p.Status()
-			w.PID, w.Crashes = now.PID, now.Crashes
-			switch {
-			case now.PID != 0:
-				w.State = StateRunning
-			case now.Refused != nil:
-				w.State, w.Cause = StateRefused, now.Refused.Error()
-			case now.Quarantined:
-				w.State = StateQuarantined
-			case now.Wait > 0:
-				w.State = StateBackOff
-			}
-			if now.Wait > 0 {
-				w.Retry = time.Now().Add(now.Wait)
-			}
-			if now.Crashes > 0 && now.Cause != nil && w.Cause == "" {
-				w.Cause = now.Cause.Error()
-			}
-		}
-		out = append(out, w)
-	}
-	for tenant, t := range snap.tenants {
-		all, ok := t.worker.(*perObjectWorkers)
-		if !ok {
-			add(string(tenant), tenant, KindWorker, t.worker)
-			continue
-		}
-		for id, one := range *all.byID.Load() {
-			add(string(id), tenant, KindWorker, one)
-		}
-	}
-	for id, p := range snap.plugins {
-		if id == slices.Min(p.pin.Objects) { // a plugin with several objects is one process
-			add(string(p.pin.ID), p.pin.ID.Tenant(), KindPlugin, p.backend)
-		}
-	}
-	slices.SortFunc(out, func(a, b WorkerStatus) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind))
-	})
-	return out
 }
 
 // Usage returns the usage of every tenant, or of one. The error is CodeNotFound if the host

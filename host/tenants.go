@@ -3,109 +3,14 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"os"
-	"reflect"
-	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
-
-// workerBackend runs a tenant's scripts in one process, or in one process per object.
-type workerBackend interface {
-	object.Backend
-	// Stage, Activate, Discard and Remove change the versions in service; see package supervise.
-	Stage(ctx context.Context, v *supervise.Version) (*object.Description, error)
-	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
-	Activate(all ...*supervise.Version)
-	Discard(v *supervise.Version)
-	Remove(ids ...object.ID)
-	SetSecrets(s *supervise.Secrets)
-	// Withdraw cancels the queued calls for which refuse returns an error.
-	Withdraw(refuse func(c *object.Call) error)
-	// Retire waits until all calls and streams have ended, or ctx is done.
-	Retire(ctx context.Context)
-	Close(ctx context.Context) error
-}
-
-// newWorker returns a tenant's worker. The first call starts its process.
-func (h *Host) newWorker(
-	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version,
-) workerBackend {
-	cfg := supervise.Config{
-		Tenant:   name,
-		Argv:     h.cfg.Worker,
-		Confine:  Confinement(settings),
-		Idle:     settings.Idle,
-		Services: []supervise.Service{supervise.ObjectCalls(h.dispatch.ObjectCall)},
-		Log:      h.log,
-		Pool:     h.pool,
-		Account:  &h.usage.Tenant(name).Processes,
-		Budget:   h.shares.Tenant(name),
-	}
-	if !settings.PerObject {
-		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)
-	}
-	a := &perObjectWorkers{cfg: cfg}
-	a.byID.Store(&map[object.ID]*supervise.Tenant{})
-	for _, v := range objects {
-		a.Activate(v)
-	}
-	return a
-}
-
-// sameConfinement reports whether one worker can serve under both settings.
-func sameConfinement(a, b *policy.TenantSettings) bool {
-	return a.PerObject == b.PerObject && a.Idle == b.Idle && reflect.DeepEqual(Confinement(a), Confinement(b))
-}
-
-// Confinement returns the operating system's confinement of a tenant's workers.
-func Confinement(t *policy.TenantSettings) confine.Spec {
-	return confine.Spec{
-		UID:          t.UID,
-		GID:          t.UID,
-		MemoryBytes:  t.MemoryBytes,
-		Pids:         t.Processes,
-		CPUs:         t.CPUs,
-		AllowMissing: t.AllowMissing,
-	}
-}
-
-// checkTenants rejects settings that no confinement can apply, before any process starts.
-func checkTenants(p *policy.Policy) error {
-	var errs []error
-	for _, name := range p.Tenants {
-		t := p.Tenant(name)
-		spec := Confinement(&t)
-		if err := spec.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("tenant %q: %w", name, err))
-		}
-	}
-	return errors.Join(append(errs, checkPlugins(p)...)...)
-}
-
-// checkUsers rejects tenants with a uid that this process cannot switch to.
-func checkUsers(p *policy.Policy) error {
-	if os.Geteuid() == 0 || runtime.GOOS != "linux" {
-		return nil
-	}
-	var errs []error
-	for _, name := range p.Tenants {
-		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.AllowMissing, confine.UID) {
-			errs = append(errs, fmt.Errorf(`tenant %q has uid %d: only a host that runs as root can switch to it; `+
-				`run the host as root, or write allow_missing = ["uid"]`, name, t.UID))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // perObjectWorkers runs each object of a tenant in a separate worker. Stream numbers are
 // unique over all processes, so a worker ignores the streams of the others.
@@ -151,7 +56,7 @@ func (a *perObjectWorkers) drop(id object.ID) {
 	delete(all, id)
 	a.byID.Store(&all)
 	a.retiring.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		_ = t.Close(ctx)
 	})
@@ -237,7 +142,7 @@ func (a *perObjectWorkers) SetSecrets(s *supervise.Secrets) {
 	}
 }
 
-// Withdraw implements workerBackend.
+// Withdraw implements [Worker].
 func (a *perObjectWorkers) Withdraw(refuse func(c *object.Call) error) {
 	for _, t := range *a.byID.Load() {
 		t.Withdraw(refuse)

@@ -23,15 +23,9 @@ func (h *Host) watchFiles(ctx context.Context) {
 			snap.Credentials.Refresh(now)
 			h.pyro.CutRevoked(now)
 			if snap.secrets.Refresh() {
-				h.grantSecrets(h.snap.Load())
+				current := h.snap.Load()
+				current.Backends.SetSecrets(current.secrets)
 			}
 		}
-	}
-}
-
-// grantSecrets gives each tenant's worker the secrets of its tenant.
-func (h *Host) grantSecrets(snap *generation) {
-	for tenant, t := range snap.tenants {
-		t.worker.SetSecrets(snap.secrets.ForTenant(tenant))
 	}
 }

@@ -1,0 +1,69 @@
+package host
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// Config configures a Runtime. Worker, ObjectCall, Secrets, Usage and Shares are required.
+type RuntimeConfig struct {
+	Worker     []string // command that starts a worker
+	Shim       []string // command that becomes a plugin; required if there are plugins
+	StateDir   string   // folder of the host's state; the sockets of plugins are below it
+	ObjectCall supervise.ObjectCaller
+	Secrets    func() *credential.Secrets // returns the secrets in force
+	Usage      *usage.Registry
+	Shares     *admit.Shares
+	Pool       *supervise.Pool // prewarmed worker processes; nil: none
+	Log        *slog.Logger
+}
+
+// Runtime makes the workers and plugins of a host, and ends those that no route leads to. It is safe for concurrent
+// use.
+type Runtime struct {
+	cfg      RuntimeConfig
+	retiring sync.WaitGroup
+}
+
+// New returns a Runtime. It starts no process.
+func newRuntime(cfg RuntimeConfig) *Runtime { return &Runtime{cfg: cfg} }
+
+// Retirer is a backend that can end after its last call.
+type Retirer interface {
+	Retire(ctx context.Context)
+	Close(ctx context.Context) error
+}
+
+// Delays of a backend that ends.
+const (
+	drainDelay    = time.Second      // time in which a call may still reach a backend of the last generation
+	lingerTimeout = time.Minute      // time for its open streams
+	closeTimeout  = 10 * time.Second // time for its process to exit
+)
+
+// Retire ends a backend without a route in a new goroutine. The backend closes when it is idle, after lingerTimeout at
+// most, or when life is done.
+func (r *Runtime) Retire(life context.Context, backend Retirer) {
+	r.retiring.Go(func() {
+		ctx, cancel := context.WithTimeout(life, lingerTimeout)
+		defer cancel()
+		select {
+		case <-time.After(drainDelay):
+			backend.Retire(ctx)
+		case <-ctx.Done():
+		}
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		_ = backend.Close(ending)
+	})
+}
+
+// Wait waits until all retired backends are closed.
+func (r *Runtime) Wait() { r.retiring.Wait() }

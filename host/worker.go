@@ -1,0 +1,54 @@
+package host
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/supervise"
+)
+
+// Worker is a backend that runs a tenant's scripts in one process, or in one process per object.
+type Worker interface {
+	object.Backend
+	// Stage, Activate, Discard and Remove change the versions in service; see package supervise.
+	Stage(ctx context.Context, v *supervise.Version) (*object.Description, error)
+	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
+	Activate(all ...*supervise.Version)
+	Discard(v *supervise.Version)
+	Remove(ids ...object.ID)
+	SetSecrets(s *supervise.Secrets)
+	// Withdraw cancels the queued calls for which refuse returns an error.
+	Withdraw(refuse func(c *object.Call) error)
+	// Retire waits until all calls and streams have ended, or ctx is done.
+	Retire(ctx context.Context)
+	Close(ctx context.Context) error
+}
+
+// NewWorker returns a tenant's worker. The first call starts its process.
+func (r *Runtime) NewWorker(
+	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version,
+) Worker {
+	cfg := supervise.Config{
+		Tenant:   name,
+		Argv:     r.cfg.Worker,
+		Confine:  Confinement(settings),
+		Idle:     settings.Idle,
+		Services: []supervise.Service{supervise.ObjectCalls(r.cfg.ObjectCall)},
+		Log:      r.cfg.Log,
+		Pool:     r.cfg.Pool,
+		Account:  &r.cfg.Usage.Tenant(name).Processes,
+		Budget:   r.cfg.Shares.Tenant(name),
+	}
+	if !settings.PerObject {
+		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)
+	}
+	a := &perObjectWorkers{cfg: cfg}
+	a.byID.Store(&map[object.ID]*supervise.Tenant{})
+	for _, v := range objects {
+		a.Activate(v)
+	}
+	return a
+}
