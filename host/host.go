@@ -78,7 +78,7 @@ type Host struct {
 	refusals atomic.Pointer[fault.Refusals]
 	life     context.Context // of retiring backends; ends when the host drains
 	endLife  context.CancelFunc
-	runtime  *Runtime
+	backends *Manager
 	dispatch *dispatch.Dispatcher
 	builtin  map[object.ID]route.Route
 	queue    admit.FairQueue
@@ -135,7 +135,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.snap.Store(snap)
 	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
-	h.runtime = newRuntime(RuntimeConfig{
+	h.backends = newManager(ManagerConfig{
 		Worker:     cfg.Worker,
 		Shim:       cfg.Shim,
 		StateDir:   cfg.Policy.State,
@@ -171,7 +171,7 @@ func (h *Host) Listen(ctx context.Context) error {
 		h.lock, err = upgrade.LockState(ctx, h.cfg.Policy.State, in.Lock)
 	}
 	if err == nil {
-		err = h.runtime.MakeSockets(in.ParentPID)
+		err = h.backends.MakeSockets(in.ParentPID)
 	}
 	if err == nil && in.ParentPID == 0 { // which has them still
 		err = h.openAdmin(ctx)
@@ -348,11 +348,11 @@ func (h *Host) drain() {
 		h.pyro.Cut()
 	}
 	h.snap.Load().Backends.Close(ctx)
-	h.runtime.Wait()
+	h.backends.Wait()
 	h.awaitCut(done)
 	h.closeAdmin()
 	h.tracer.Close()
-	h.runtime.RemoveSockets()
+	h.backends.RemoveSockets()
 	h.closeAudit()
 	h.lock.Release(true)
 }

@@ -26,7 +26,7 @@ type Plugin struct {
 }
 
 // NewPlugin returns a plugin. The first call starts its process.
-func (r *Runtime) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
+func (r *Manager) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
 	path := catalog.PluginPath(p, pin)
 	if pin.Unpinned {
 		r.cfg.Log.Warn("plugin is not pinned: every user who can write to its file controls the plugin",

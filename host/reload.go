@@ -314,7 +314,7 @@ func (l *reloader) change(do func(old *generation)) {
 	}
 	l.h.dispatch.ForgetBackends(next.Routes)
 	for _, b := range l.retired {
-		l.h.runtime.Retire(l.h.life, b)
+		l.h.backends.Retire(l.h.life, b)
 	}
 	l.publish()
 	for _, report := range l.afterStore {

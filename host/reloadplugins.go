@@ -69,7 +69,7 @@ func (l *reloader) plugin(ctx context.Context, was *Plugin, pin *policy.Plugin) 
 	if l.jobs[key] != 0 {
 		return
 	}
-	now := l.h.runtime.NewPlugin(l.next.Policy, pin)
+	now := l.h.backends.NewPlugin(l.next.Policy, pin)
 	if l.h.snap.Load().starting {
 		if err := binary.Check(now.Path, pin.SHA256); err != nil {
 			l.refusePlugin(key, now, "nothing", err)

@@ -111,7 +111,7 @@ func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Scrip
 		Objects:  map[object.ID]*supervise.Version{},
 		Libs:     supervise.NewLibs(libs),
 	}
-	now.Worker = l.h.runtime.NewWorker(name, &now.Settings, nil) // activate adds the objects
+	now.Worker = l.h.backends.NewWorker(name, &now.Settings, nil) // activate adds the objects
 	now.Worker.SetSecrets(l.next.secrets.ForTenant(name))
 	return now
 }
@@ -149,7 +149,7 @@ func (l *reloader) carryOver(name object.Tenant, was *Tenant, found *catalog.Ten
 		now.Worker.Activate(changed...)
 	}
 	if !same {
-		now.Worker = l.h.runtime.NewWorker(name, &now.Settings, now.Objects)
+		now.Worker = l.h.backends.NewWorker(name, &now.Settings, now.Objects)
 		now.Worker.SetSecrets(l.next.secrets.ForTenant(name))
 		l.retired = append(l.retired, was.Worker)
 		l.h.log.Info("tenant gets a new Worker: its isolation settings changed", "tenant", string(name))

@@ -12,8 +12,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Config configures a Runtime. Worker, ObjectCall, Secrets, Usage and Shares are required.
-type RuntimeConfig struct {
+// Config configures a Manager. Worker, ObjectCall, Secrets, Usage and Shares are required.
+type ManagerConfig struct {
 	Worker     []string // command that starts a worker
 	Shim       []string // command that becomes a plugin; required if there are plugins
 	StateDir   string   // folder of the host's state; the sockets of plugins are below it
@@ -25,15 +25,15 @@ type RuntimeConfig struct {
 	Log        *slog.Logger
 }
 
-// Runtime makes the workers and plugins of a host, and ends those that no route leads to. It is safe for concurrent
+// Manager makes the workers and plugins of a host, and ends those that no route leads to. It is safe for concurrent
 // use.
-type Runtime struct {
-	cfg      RuntimeConfig
+type Manager struct {
+	cfg      ManagerConfig
 	retiring sync.WaitGroup
 }
 
-// New returns a Runtime. It starts no process.
-func newRuntime(cfg RuntimeConfig) *Runtime { return &Runtime{cfg: cfg} }
+// New returns a Manager. It starts no process.
+func newManager(cfg ManagerConfig) *Manager { return &Manager{cfg: cfg} }
 
 // Retirer is a backend that can end after its last call.
 type Retirer interface {
@@ -50,7 +50,7 @@ const (
 
 // Retire ends a backend without a route in a new goroutine. The backend closes when it is idle, after lingerTimeout at
 // most, or when life is done.
-func (r *Runtime) Retire(life context.Context, backend Retirer) {
+func (r *Manager) Retire(life context.Context, backend Retirer) {
 	r.retiring.Go(func() {
 		ctx, cancel := context.WithTimeout(life, lingerTimeout)
 		defer cancel()
@@ -66,4 +66,4 @@ func (r *Runtime) Retire(life context.Context, backend Retirer) {
 }
 
 // Wait waits until all retired backends are closed.
-func (r *Runtime) Wait() { r.retiring.Wait() }
+func (r *Manager) Wait() { r.retiring.Wait() }

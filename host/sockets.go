@@ -11,13 +11,13 @@ import (
 
 // sockets returns the folder of the sockets between this host and its plugins. Its
 // name has the process id, because two hosts run at once during an upgrade.
-func (r *Runtime) sockets() string {
+func (r *Manager) sockets() string {
 	return filepath.Join(r.cfg.StateDir, "plugins", strconv.Itoa(os.Getpid()))
 }
 
 // MakeSockets makes the folder of sockets, with mode 0700. It removes the folders of
 // ended hosts, except that of the predecessor with this process id (0: no predecessor).
-func (r *Runtime) MakeSockets(predecessor int) error {
+func (r *Manager) MakeSockets(predecessor int) error {
 	own := r.sockets()
 	if err := clearFolder(filepath.Dir(own), strconv.Itoa(predecessor)); err != nil {
 		return fmt.Errorf("clear the folder of plugin sockets: %w", err)
@@ -43,6 +43,6 @@ func clearFolder(dir, keep string) error {
 }
 
 // RemoveSockets removes the folder of sockets.
-func (r *Runtime) RemoveSockets() {
+func (r *Manager) RemoveSockets() {
 	_ = os.RemoveAll(r.sockets()) // after an error the next host removes it
 }

@@ -28,7 +28,7 @@ type Worker interface {
 }
 
 // NewWorker returns a tenant's worker. The first call starts its process.
-func (r *Runtime) NewWorker(
+func (r *Manager) NewWorker(
 	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version,
 ) Worker {
 	cfg := supervise.Config{
