@@ -19,6 +19,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/usage"
 )
 
@@ -199,9 +200,9 @@ func TestStatus(t *testing.T) {
 	if s.Reloads != (host.ReloadStatus{}) || len(s.Refusals) != 0 || s.Metrics != "" {
 		t.Errorf("%+v", s)
 	}
-	want := []host.WorkerStatus{
-		{Name: "acme", Tenant: "acme", Kind: host.KindWorker, State: host.StateRunning, PID: h.Workers()["acme"]},
-		{Name: "other.hidden", Tenant: "other", Kind: host.KindWorker, State: host.StateIdle},
+	want := []backend.WorkerStatus{
+		{Name: "acme", Tenant: "acme", Kind: backend.KindWorker, State: backend.StateRunning, PID: h.Workers()["acme"]},
+		{Name: "other.hidden", Tenant: "other", Kind: backend.KindWorker, State: backend.StateIdle},
 	}
 	if !slices.Equal(s.Workers, want) {
 		t.Errorf("workers: %+v, want %+v", s.Workers, want)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/advice"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
@@ -36,7 +37,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 	for _, text := range advice.Host(p) {
 		c.add(fault.Fault{Err: errors.New(text), Warning: true})
 	}
-	c.errors(errors.Join(folder.CheckPolicyFile(cfg.PolicyFile), checkTenants(p), checkUsers(p)))
+	c.errors(errors.Join(folder.CheckPolicyFile(cfg.PolicyFile), backend.CheckPolicy(p), backend.CheckUsers(p)))
 	c.errors(folder.CheckNested(p))
 	c.errors(folder.CheckCode(p))
 	c.add(folder.Faults(p)...)

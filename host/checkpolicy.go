@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/object"
@@ -13,7 +14,7 @@ import (
 // CheckPolicy returns the errors of a policy under which [New] would fail. It does not check the user of the
 // process, keys and certificates.
 func CheckPolicy(p *policy.Policy) error {
-	return errors.Join(checkTenants(p), folder.Check(p))
+	return errors.Join(backend.CheckPolicy(p), folder.Check(p))
 }
 
 // CheckEnroll returns an error if a principal cannot be enrolled under a policy.

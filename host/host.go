@@ -35,6 +35,7 @@ import (
 	"github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/advice"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/dispatch"
@@ -78,7 +79,7 @@ type Host struct {
 	refusals atomic.Pointer[fault.Refusals]
 	life     context.Context // of retiring backends; ends when the host drains
 	endLife  context.CancelFunc
-	backends *Manager
+	backends *backend.Manager
 	dispatch *dispatch.Dispatcher
 	builtin  map[object.ID]route.Route
 	queue    admit.FairQueue
@@ -114,14 +115,14 @@ func New(cfg Config) (*Host, error) {
 	h.queue.Init(admit.DefaultSlots())
 	h.shares.Init(memoryBytes(), maxDescriptors())
 	h.usage.Init()
-	err := errors.Join(CheckPolicy(cfg.Policy), checkUsers(cfg.Policy))
+	err := errors.Join(CheckPolicy(cfg.Policy), backend.CheckUsers(cfg.Policy))
 	if err != nil {
 		return nil, err
 	}
 	advice.Log(cfg.Policy, cfg.Log)
 	snap := &generation{
 		Snapshot: snapshot.Snapshot{Policy: cfg.Policy},
-		Backends: Set{Tenants: map[object.Tenant]*Tenant{}, Plugins: map[object.ID]*Plugin{}},
+		Backends: backend.Set{Tenants: map[object.Tenant]*backend.Tenant{}, Plugins: map[object.ID]*backend.Plugin{}},
 		starting: true,
 	}
 	if snap.Credentials, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
@@ -135,7 +136,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.snap.Store(snap)
 	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
-	h.backends = newManager(ManagerConfig{
+	h.backends = backend.New(backend.Config{
 		Worker:     cfg.Worker,
 		Shim:       cfg.Shim,
 		StateDir:   cfg.Policy.State,

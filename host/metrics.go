@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
@@ -120,8 +121,8 @@ func (h *Host) hostMetrics(e *exposition) {
 
 	e.family("hearth_workers", gauge, "Workers and plugins, by state.")
 	states := map[[2]string]uint64{}
-	for _, kind := range []string{KindWorker, KindPlugin} {
-		for _, state := range States {
+	for _, kind := range []string{backend.KindWorker, backend.KindPlugin} {
+		for _, state := range backend.States {
 			states[[2]string{kind, state}] = 0
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/fault"
@@ -45,7 +46,7 @@ type reloader struct {
 	watched *watch.Folders // nil: no file events
 
 	next       *generation            // under construction, only during change
-	retired    []Retirer              // backends that the next snapshot lacks
+	retired    []backend.Retirer      // backends that the next snapshot lacks
 	afterStore []func()               // run after the next snapshot is stored
 	unsettled  map[object.Tenant]bool // tenants with settling files
 
@@ -421,7 +422,7 @@ type refusal struct {
 	Refusal
 	version *supervise.Version
 	tests   string // source of the tests that it failed
-	plugin  *Plugin
+	plugin  *backend.Plugin
 }
 
 // setRefusal sets the error of a key, or clears it with nil. It reports whether the error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
@@ -13,7 +14,7 @@ import (
 // plugins applies the policy's plugins to the next snapshot. It keeps unchanged plugins and
 // removes missing ones. Jobs start the changed ones.
 func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
-	before := map[object.ID]*Plugin{}
+	before := map[object.ID]*backend.Plugin{}
 	for _, p := range l.next.Backends.Plugins {
 		before[p.Pin.ID] = p
 	}
@@ -37,7 +38,7 @@ func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
 }
 
 // removePlugin removes a plugin from the next snapshot and retires it.
-func (l *reloader) removePlugin(was *Plugin) {
+func (l *reloader) removePlugin(was *backend.Plugin) {
 	for _, id := range was.Pin.Objects {
 		if l.next.Backends.Plugins[id] == was {
 			delete(l.next.Backends.Plugins, id)
@@ -47,7 +48,7 @@ func (l *reloader) removePlugin(was *Plugin) {
 }
 
 // addPlugin puts a plugin into the next snapshot. It replaces was, unless that is nil.
-func (l *reloader) addPlugin(was, now *Plugin) {
+func (l *reloader) addPlugin(was, now *backend.Plugin) {
 	if was != nil {
 		l.removePlugin(was)
 	}
@@ -57,7 +58,7 @@ func (l *reloader) addPlugin(was, now *Plugin) {
 }
 
 // plugin starts a job for a plugin that does not match the policy or its file.
-func (l *reloader) plugin(ctx context.Context, was *Plugin, pin *policy.Plugin) {
+func (l *reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
 	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.FailsAgain(l.next.Policy, pin) {
 		return
@@ -85,7 +86,7 @@ func (l *reloader) plugin(ctx context.Context, was *Plugin, pin *policy.Plugin) 
 		}
 	}
 	l.startJob(ctx, key, run, func(*generation) {
-		var was *Plugin
+		var was *backend.Plugin
 		for _, p := range l.next.Backends.Plugins { // the old one may have other objects
 			if p.Pin.ID == pin.ID {
 				was = p
@@ -120,7 +121,7 @@ func (l *reloader) plugin(ctx context.Context, was *Plugin, pin *policy.Plugin) 
 
 // refusePlugin notes why a plugin is refused, and logs it with the plugin that is served. The plugin is not started
 // again before its file or its block of the policy changes.
-func (l *reloader) refusePlugin(key string, p *Plugin, served string, err error) {
+func (l *reloader) refusePlugin(key string, p *backend.Plugin, served string, err error) {
 	news := l.setRefusal(key, p.Pin.ID, p.Path, err)
 	l.refused[key].plugin = p
 	if !news {

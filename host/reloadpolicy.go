@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/hearthhost/hearth/host/advice"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/watch"
@@ -78,7 +79,7 @@ func (l *reloader) adopt(old *generation) error {
 		return fmt.Errorf("%s changed, which a running host cannot apply: run hearth upgrade; "+
 			"until then nothing of the new file is in force", what)
 	}
-	if err := errors.Join(checkTenants(p), checkUsers(p), folder.CheckNested(p)); err != nil {
+	if err := errors.Join(backend.CheckPolicy(p), backend.CheckUsers(p), folder.CheckNested(p)); err != nil {
 		return err
 	}
 	v, err := credential.NewStore(p, old.Credentials, l.h.log)

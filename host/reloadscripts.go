@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -51,7 +52,7 @@ func (l *reloader) scripts(ctx context.Context, f *catalog.Files) {
 func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalog.TenantFiles) {
 	was := l.next.Backends.Tenants[name]
 	libs := found.Modules()
-	var now *Tenant
+	var now *backend.Tenant
 	if was == nil {
 		now = l.newTenant(name, libs)
 	} else {
@@ -87,7 +88,7 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 			l.changedInJob[name] = true
 			return
 		}
-		now = &Tenant{
+		now = &backend.Tenant{
 			Worker:   now.Worker,
 			Settings: now.Settings,
 			Objects:  maps.Clone(now.Objects),
@@ -105,8 +106,8 @@ func (l *reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 }
 
 // newTenant returns the runtime of a new tenant.
-func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *Tenant {
-	now := &Tenant{
+func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *backend.Tenant {
+	now := &backend.Tenant{
 		Settings: l.next.Policy.Tenant(name),
 		Objects:  map[object.ID]*supervise.Version{},
 		Libs:     supervise.NewLibs(libs),
@@ -118,8 +119,8 @@ func (l *reloader) newTenant(name object.Tenant, libs map[string]supervise.Scrip
 
 // carryOver returns a tenant's next runtime with its current objects, under the new settings.
 // It removes objects whose files are missing for longer than settleDelay.
-func (l *reloader) carryOver(name object.Tenant, was *Tenant, found *catalog.TenantFiles) *Tenant {
-	now := &Tenant{
+func (l *reloader) carryOver(name object.Tenant, was *backend.Tenant, found *catalog.TenantFiles) *backend.Tenant {
+	now := &backend.Tenant{
 		Worker:   was.Worker,
 		Settings: l.next.Policy.Tenant(name),
 		Objects:  maps.Clone(was.Objects),
@@ -176,7 +177,7 @@ func (l *reloader) inGracePeriod(id object.ID, named bool) bool {
 
 // candidateVersions returns the scripts that differ from the served version and have not
 // already failed unchanged.
-func (l *reloader) candidateVersions(now *Tenant, found *catalog.TenantFiles) []*candidate {
+func (l *reloader) candidateVersions(now *backend.Tenant, found *catalog.TenantFiles) []*candidate {
 	libsYoung := slices.ContainsFunc(slices.Collect(maps.Values(found.Libs)), catalog.Script.RecentlyWritten)
 	var out []*candidate
 	var libs catalog.RequireGraph
@@ -221,7 +222,7 @@ func (l *reloader) candidateVersions(now *Tenant, found *catalog.TenantFiles) []
 }
 
 // testGate returns the source of the tests that an object must pass, "" without such tests.
-func testGate(t *catalog.TenantFiles, id object.ID, of *Tenant) string {
+func testGate(t *catalog.TenantFiles, id object.ID, of *backend.Tenant) string {
 	if !of.Settings.Gate {
 		return ""
 	}
@@ -231,7 +232,7 @@ func testGate(t *catalog.TenantFiles, id object.ID, of *Tenant) string {
 // stage loads versions beside those in service, two at a time, and stores the old versions
 // for a rollback. It skips new objects if there are more than maxStaged: the first call loads
 // each of them. Tenants' code can be slow, so stage runs in a job.
-func (l *reloader) stage(ctx context.Context, in Worker, all []*candidate) {
+func (l *reloader) stage(ctx context.Context, in backend.Worker, all []*candidate) {
 	added := 0
 	for _, c := range all {
 		if c.previous == nil {
@@ -313,7 +314,7 @@ func (l *reloader) storeReplaced(ctx context.Context, changed []*candidate) {
 }
 
 // runTests runs the tests that a version must pass. A failed test is a LoadError of the version.
-func runTests(ctx context.Context, in Worker, c *candidate) error {
+func runTests(ctx context.Context, in backend.Worker, c *candidate) error {
 	results, err := in.Test(ctx, c.version, *c.tests)
 	if err != nil {
 		return err
@@ -332,7 +333,7 @@ func runTests(ctx context.Context, in Worker, c *candidate) error {
 
 // activate puts a staged version into the next snapshot, or notes why it failed. A file that may be half written is
 // staged again later.
-func (l *reloader) activate(now *Tenant, c *candidate) (taken bool) {
+func (l *reloader) activate(now *backend.Tenant, c *candidate) (taken bool) {
 	id := c.version.ID
 	if c.err == nil {
 		now.Objects[id] = c.version

@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	gateway "github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/supervise"
@@ -107,7 +108,7 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	}
 	snap := h.snap.Load() // not yet shared with other goroutines
 	if snap.Backends.Tenants["acme"] == nil {
-		snap.Backends.Tenants["acme"] = &Tenant{}
+		snap.Backends.Tenants["acme"] = &backend.Tenant{}
 	}
 	snap.Backends.Tenants["acme"].Worker = gated{g}
 	snap.index(snap, h.builtin)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/object"
@@ -57,7 +58,7 @@ func (h *Host) inReloader(ctx context.Context, do func(context.Context)) error {
 }
 
 // servingVersion returns the serving version of a script's object. Plugins are CodeInvalid.
-func (l *reloader) servingVersion(id object.ID) (*Tenant, *supervise.Version, error) {
+func (l *reloader) servingVersion(id object.ID) (*backend.Tenant, *supervise.Version, error) {
 	snap := l.h.snap.Load()
 	if snap.Backends.Plugins[id] != nil {
 		return nil, nil, object.Errorf(object.CodeInvalid,
@@ -154,7 +155,7 @@ func (l *reloader) rollback(ctx context.Context, id object.ID, version string, d
 			done <- c.err
 			return
 		}
-		now = &Tenant{
+		now = &backend.Tenant{
 			Worker:   worker,
 			Settings: now.Settings,
 			Objects:  maps.Clone(now.Objects),

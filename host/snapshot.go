@@ -1,6 +1,7 @@
 package host
 
 import (
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/route"
 	"github.com/hearthhost/hearth/host/snapshot"
@@ -11,7 +12,7 @@ import (
 type generation struct {
 	snapshot.Snapshot
 	secrets  *credential.Secrets
-	Backends Set
+	Backends backend.Set
 	starting bool // the first one, which is empty: versions are not staged
 }
 

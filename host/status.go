@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 )
@@ -27,9 +28,9 @@ type Status struct {
 	// AuditStalled is the age in seconds of an unfinished write of the audit log; 0 unless the disk hangs.
 	AuditStalled float64 `json:"audit_stalled_seconds,omitempty"`
 
-	Reloads  ReloadStatus   `json:"reloads"`
-	Workers  []WorkerStatus `json:"workers"` // sorted by name
-	Refusals []Refusal      `json:"refusals"`
+	Reloads  ReloadStatus           `json:"reloads"`
+	Workers  []backend.WorkerStatus `json:"workers"` // sorted by name
+	Refusals []Refusal              `json:"refusals"`
 }
 
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.

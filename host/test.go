@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
@@ -50,7 +51,7 @@ func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) 
 // scratchWorker returns a worker that loads and tests a tenant's scripts and serves no calls. It runs as this process's
 // user, cannot call other objects, and discards its log.
 func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettings) *supervise.Tenant {
-	confinement := Confinement(settings)
+	confinement := backend.Confinement(settings)
 	confinement.UID, confinement.GID = 0, 0
 	confinement.AllowMissing = append(slices.Clone(confinement.AllowMissing), confine.UID, confine.Cgroup)
 	noObjects := func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -82,7 +83,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 	out := []finding{}
 	for _, name := range tenants {
 		settings := p.Tenant(name)
-		spec := host.Confinement(&settings)
+		spec := backend.Confinement(&settings)
 		layers, err := confine.Probe(worker, spec)
 		if err != nil {
 			return nil, fmt.Errorf("tenant %s: %w", name, err)
@@ -101,7 +102,7 @@ func examine(p *policy.Policy, worker, shim []string) ([]finding, error) {
 						pin.Where)})
 				continue
 			}
-			program := host.PluginConfinement(&settings, pin)
+			program := backend.PluginConfinement(&settings, pin)
 			layers, err := confine.ProbeProgram(shim, program)
 			if err != nil {
 				return nil, fmt.Errorf("plugin %s: %w", pin.ID, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 )
@@ -237,7 +238,7 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 	if err := a.request(ctx, http.MethodGet, "/v1/status", &s); err != nil {
 		return err
 	}
-	s.Workers = slices.DeleteFunc(s.Workers, func(w host.WorkerStatus) bool {
+	s.Workers = slices.DeleteFunc(s.Workers, func(w backend.WorkerStatus) bool {
 		return !strings.HasPrefix(w.Name, prefix)
 	})
 	if asJSON {
@@ -250,7 +251,7 @@ func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, a
 			pid = "\tpid " + strconv.Itoa(p.PID)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s%s\n", display.Quote(p.Name), display.Quote(p.Kind), display.Quote(p.State), pid)
-		if p.State == host.StateRefused {
+		if p.State == backend.StateRefused {
 			fmt.Fprintf(w, "\t%s\n", display.Inline(p.Cause))
 		} else if p.Crashes > 0 {
 			again := ""

@@ -1,4 +1,14 @@
-package host
+// Package backend makes, holds and ends the backends of tenants: workers, which run scripts, and plugins.
+//
+// A [Manager] makes them and ends those that no route leads to. It starts no process: the first call of a backend
+// does. A [Set] has the backends of one generation, with the settings and versions from which they were made, so that
+// a reload can compare them with the policy and the files. [Worker] is the interface of a tenant's worker: one process
+// for all objects (package supervise), or one process per object. [Confinement] and [PluginConfinement] translate the
+// policy into isolation of the operating system.
+//
+// The package decides neither which objects exist nor when a backend is replaced: package reload does. It does not
+// authorize calls: package dispatch does.
+package backend
 
 import (
 	"context"
@@ -12,8 +22,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Config configures a Manager. Worker, ObjectCall, Secrets, Usage and Shares are required.
-type ManagerConfig struct {
+// Config configures a [Manager]. Worker, ObjectCall, Secrets, Usage and Shares are required.
+type Config struct {
 	Worker     []string // command that starts a worker
 	Shim       []string // command that becomes a plugin; required if there are plugins
 	StateDir   string   // folder of the host's state; the sockets of plugins are below it
@@ -28,12 +38,12 @@ type ManagerConfig struct {
 // Manager makes the workers and plugins of a host, and ends those that no route leads to. It is safe for concurrent
 // use.
 type Manager struct {
-	cfg      ManagerConfig
+	cfg      Config
 	retiring sync.WaitGroup
 }
 
 // New returns a Manager. It starts no process.
-func newManager(cfg ManagerConfig) *Manager { return &Manager{cfg: cfg} }
+func New(cfg Config) *Manager { return &Manager{cfg: cfg} }
 
 // Retirer is a backend that can end after its last call.
 type Retirer interface {
@@ -50,8 +60,8 @@ const (
 
 // Retire ends a backend without a route in a new goroutine. The backend closes when it is idle, after lingerTimeout at
 // most, or when life is done.
-func (r *Manager) Retire(life context.Context, backend Retirer) {
-	r.retiring.Go(func() {
+func (m *Manager) Retire(life context.Context, backend Retirer) {
+	m.retiring.Go(func() {
 		ctx, cancel := context.WithTimeout(life, lingerTimeout)
 		defer cancel()
 		select {
@@ -66,4 +76,4 @@ func (r *Manager) Retire(life context.Context, backend Retirer) {
 }
 
 // Wait waits until all retired backends are closed.
-func (r *Manager) Wait() { r.retiring.Wait() }
+func (m *Manager) Wait() { m.retiring.Wait() }

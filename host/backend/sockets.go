@@ -1,4 +1,4 @@
-package host
+package backend
 
 import (
 	"errors"
@@ -11,14 +11,14 @@ import (
 
 // sockets returns the folder of the sockets between this host and its plugins. Its
 // name has the process id, because two hosts run at once during an upgrade.
-func (r *Manager) sockets() string {
-	return filepath.Join(r.cfg.StateDir, "plugins", strconv.Itoa(os.Getpid()))
+func (m *Manager) sockets() string {
+	return filepath.Join(m.cfg.StateDir, "plugins", strconv.Itoa(os.Getpid()))
 }
 
 // MakeSockets makes the folder of sockets, with mode 0700. It removes the folders of
 // ended hosts, except that of the predecessor with this process id (0: no predecessor).
-func (r *Manager) MakeSockets(predecessor int) error {
-	own := r.sockets()
+func (m *Manager) MakeSockets(predecessor int) error {
+	own := m.sockets()
 	if err := clearFolder(filepath.Dir(own), strconv.Itoa(predecessor)); err != nil {
 		return fmt.Errorf("clear the folder of plugin sockets: %w", err)
 	}
@@ -43,6 +43,6 @@ func clearFolder(dir, keep string) error {
 }
 
 // RemoveSockets removes the folder of sockets.
-func (r *Manager) RemoveSockets() {
-	_ = os.RemoveAll(r.sockets()) // after an error the next host removes it
+func (m *Manager) RemoveSockets() {
+	_ = os.RemoveAll(m.sockets()) // after an error the next host removes it
 }

@@ -1,4 +1,4 @@
-package host
+package backend
 
 import (
 	"context"
@@ -62,7 +62,7 @@ func (s Set) Routes() map[object.ID]route.Route {
 	return routes
 }
 
-// SetSecrets gives each tenant's worker the secrets of its tenant. Plugins ask for each secret.
+// SetSecrets gives each tenant's worker the secrets of its tenant. Plugins read secrets through [Config].Secrets.
 func (s Set) SetSecrets(secrets *credential.Secrets) {
 	for tenant, t := range s.Tenants {
 		t.Worker.SetSecrets(secrets.ForTenant(tenant))

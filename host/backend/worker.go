@@ -1,4 +1,4 @@
-package host
+package backend
 
 import (
 	"context"
@@ -28,19 +28,19 @@ type Worker interface {
 }
 
 // NewWorker returns a tenant's worker. The first call starts its process.
-func (r *Manager) NewWorker(
+func (m *Manager) NewWorker(
 	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version,
 ) Worker {
 	cfg := supervise.Config{
 		Tenant:   name,
-		Argv:     r.cfg.Worker,
+		Argv:     m.cfg.Worker,
 		Confine:  Confinement(settings),
 		Idle:     settings.Idle,
-		Services: []supervise.Service{supervise.ObjectCalls(r.cfg.ObjectCall)},
-		Log:      r.cfg.Log,
-		Pool:     r.cfg.Pool,
-		Account:  &r.cfg.Usage.Tenant(name).Processes,
-		Budget:   r.cfg.Shares.Tenant(name),
+		Services: []supervise.Service{supervise.ObjectCalls(m.cfg.ObjectCall)},
+		Log:      m.cfg.Log,
+		Pool:     m.cfg.Pool,
+		Account:  &m.cfg.Usage.Tenant(name).Processes,
+		Budget:   m.cfg.Shares.Tenant(name),
 	}
 	if !settings.PerObject {
 		return supervise.New(cfg, slices.Collect(maps.Values(objects))...)

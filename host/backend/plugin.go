@@ -1,4 +1,4 @@
-package host
+package backend
 
 import (
 	"io/fs"
@@ -26,10 +26,10 @@ type Plugin struct {
 }
 
 // NewPlugin returns a plugin. The first call starts its process.
-func (r *Manager) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
+func (m *Manager) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
 	path := catalog.PluginPath(p, pin)
 	if pin.Unpinned {
-		r.cfg.Log.Warn("plugin is not pinned: every user who can write to its file controls the plugin",
+		m.cfg.Log.Warn("plugin is not pinned: every user who can write to its file controls the plugin",
 			"object", string(pin.ID), "policy", pin.Where)
 	}
 	info, _ := os.Stat(path)
@@ -44,15 +44,15 @@ func (r *Manager) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
 		Objects:    pin.Objects,
 		Confine:    confinement,
 		Unconfined: pin.Unconfined,
-		Shim:       r.cfg.Shim,
-		Dir:        r.sockets(),
+		Shim:       m.cfg.Shim,
+		Dir:        m.sockets(),
 		Idle:       settings.Idle,
-		ObjectCall: r.cfg.ObjectCall,
-		Log:        r.cfg.Log,
-		Account:    &r.cfg.Usage.Tenant(tenant).Processes,
-		Budget:     r.cfg.Shares.Tenant(tenant),
-		Secret:     func(id object.ID, name string) (string, bool) { return r.cfg.Secrets().Value(id, name) },
-		Redact:     func(text string, most int) string { return r.cfg.Secrets().Redact(tenant, text, most) },
+		ObjectCall: m.cfg.ObjectCall,
+		Log:        m.cfg.Log,
+		Account:    &m.cfg.Usage.Tenant(tenant).Processes,
+		Budget:     m.cfg.Shares.Tenant(tenant),
+		Secret:     func(id object.ID, name string) (string, bool) { return m.cfg.Secrets().Value(id, name) },
+		Redact:     func(text string, most int) string { return m.cfg.Secrets().Redact(tenant, text, most) },
 	})
 	return &Plugin{
 		Backend:     backend,

@@ -1,4 +1,4 @@
-package host
+package backend
 
 import (
 	"errors"
@@ -23,8 +23,8 @@ func Confinement(t *policy.TenantSettings) confine.Spec {
 	}
 }
 
-// checkTenants rejects settings that no confinement can apply, before any process starts.
-func checkTenants(p *policy.Policy) error {
+// CheckPolicy rejects settings that no confinement can apply, before any process starts.
+func CheckPolicy(p *policy.Policy) error {
 	var errs []error
 	for _, name := range p.Tenants {
 		t := p.Tenant(name)
@@ -36,8 +36,8 @@ func checkTenants(p *policy.Policy) error {
 	return errors.Join(append(errs, checkPlugins(p)...)...)
 }
 
-// checkUsers rejects tenants with a uid that this process cannot switch to.
-func checkUsers(p *policy.Policy) error {
+// CheckUsers rejects tenants with a uid that this process cannot switch to.
+func CheckUsers(p *policy.Policy) error {
 	if os.Geteuid() == 0 || runtime.GOOS != "linux" {
 		return nil
 	}
@@ -70,7 +70,7 @@ func checkPlugins(p *policy.Policy) []error {
 		pin := &p.Pins[i]
 		settings := p.Tenant(pin.ID.Tenant())
 		program := PluginConfinement(&settings, pin)
-		program.Spec = confine.Spec{} // checkTenants checks the tenant's part
+		program.Spec = confine.Spec{} // CheckPolicy checks the tenant's part
 		if err := program.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: plugin %q: %w", pin.Where, pin.ID, err))
 		}
