@@ -23,12 +23,16 @@ type perObjectWorkers struct {
 	closed   bool
 }
 
-// get returns the worker of an object, and creates it on first use.
-func (a *perObjectWorkers) get(id object.ID) *supervise.Tenant {
+// get returns the worker of an object, and creates it on first use. After Close it returns ErrRetired: a worker that is
+// created then would never be closed.
+func (a *perObjectWorkers) get(id object.ID) (*supervise.Tenant, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return nil, object.ErrRetired
+	}
 	if t := (*a.byID.Load())[id]; t != nil {
-		return t
+		return t, nil
 	}
 	cfg := a.cfg
 	if cfg.Log != nil {
@@ -41,7 +45,7 @@ func (a *perObjectWorkers) get(id object.ID) *supervise.Tenant {
 	all := maps.Clone(*a.byID.Load())
 	all[id] = t
 	a.byID.Store(&all)
-	return t
+	return t, nil
 }
 
 // drop ends the worker of a removed object after its running calls.
@@ -64,7 +68,11 @@ func (a *perObjectWorkers) drop(id object.ID) {
 
 // Stage stages a version in the worker of its object. A failed version is discarded at once.
 func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*object.Description, error) {
-	d, err := a.get(v.ID).Stage(ctx, v)
+	t, err := a.get(v.ID)
+	if err != nil {
+		return nil, err
+	}
+	d, err := t.Stage(ctx, v)
 	if err != nil {
 		a.Discard(v)
 	}
@@ -75,17 +83,26 @@ func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*ob
 func (a *perObjectWorkers) Test(
 	ctx context.Context, v *supervise.Version, tests supervise.Script,
 ) ([]supervise.TestResult, error) {
-	return a.get(v.ID).Test(ctx, v, tests)
+	t, err := a.get(v.ID)
+	if err != nil {
+		return nil, err
+	}
+	return t.Test(ctx, v, tests)
 }
 
 func (a *perObjectWorkers) Activate(all ...*supervise.Version) {
 	for _, v := range all {
-		a.get(v.ID).Activate(v)
+		if t, err := a.get(v.ID); err == nil {
+			t.Activate(v)
+		}
 	}
 }
 
 func (a *perObjectWorkers) Discard(v *supervise.Version) {
-	t := a.get(v.ID)
+	t := (*a.byID.Load())[v.ID]
+	if t == nil {
+		return
+	}
 	t.Discard(v)
 	if !t.Has(v.ID) {
 		a.drop(v.ID)
@@ -94,8 +111,10 @@ func (a *perObjectWorkers) Discard(v *supervise.Version) {
 
 func (a *perObjectWorkers) Remove(ids ...object.ID) {
 	for _, id := range ids {
-		a.get(id).Remove(id)
-		a.drop(id)
+		if t := (*a.byID.Load())[id]; t != nil {
+			t.Remove(id)
+			a.drop(id)
+		}
 	}
 }
 
