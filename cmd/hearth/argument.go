@@ -6,19 +6,15 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/spf13/cobra"
 )
 
 // parseArgument parses a value of the command line: JSON, or a bare string without the characters of JSON's syntax.
 // Integers are int64 or *big.Int, other numbers float64. {"data": "<base64>", "encoding": "base64"}, the form of bytes
 // in results, is []byte.
 func parseArgument(s string) (any, error) {
-	s = unshield(s)
 	if !utf8.ValidString(s) {
 		return nil, fmt.Errorf("%q is not UTF-8: give bytes as '{\"data\": \"<base64>\", \"encoding\": \"base64\"}'", s)
 	}
@@ -103,71 +99,4 @@ func bytesForm(v map[string]any) ([]byte, bool) {
 	}
 	b, err := base64.StdEncoding.DecodeString(data)
 	return b, err == nil
-}
-
-// parseKeywords parses the values of --kw, each name=value.
-func parseKeywords(list []string) (map[string]any, error) {
-	var kw map[string]any
-	for _, s := range list {
-		name, value, err := parseAssignment("--kw", s)
-		if err != nil {
-			return nil, err
-		}
-		if _, twice := kw[name]; twice {
-			return nil, usagef("--kw %s: %s is given twice", s, name)
-		}
-		if kw == nil {
-			kw = map[string]any{}
-		}
-		kw[name] = value
-	}
-	return kw, nil
-}
-
-// parseAssignment parses name=value, the value of a flag.
-func parseAssignment(flag, s string) (string, any, error) {
-	name, text, ok := strings.Cut(s, "=")
-	if !ok || name == "" {
-		return "", nil, usagef("%s %s: use name=value", flag, s)
-	}
-	v, err := parseArgument(text)
-	if err != nil {
-		return "", nil, usagef("%s %s: %w", flag, name, err)
-	}
-	return name, v, nil
-}
-
-var negative = regexp.MustCompile(`^-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
-
-// shield marks a value that looks like a flag. Arguments of a process cannot contain this byte.
-const shield = "\x00"
-
-// shieldNegatives marks negative numbers, which would be parsed as flags, unless they are the value of a flag.
-func shieldNegatives(root *cobra.Command, args []string) []string {
-	cmd, _, _ := root.Find(args) // root for an unknown command
-	out := make([]string, len(args))
-	for i, a := range args {
-		if negative.MatchString(a) && (i == 0 || !takesValue(cmd, args[i-1])) {
-			a = shield + a
-		}
-		out[i] = a
-	}
-	return out
-}
-
-// takesValue reports whether an argument is a flag of a command whose value is the next argument.
-func takesValue(cmd *cobra.Command, arg string) bool {
-	name, long := strings.CutPrefix(arg, "--")
-	f := cmd.Flag(name)
-	if !long && len(arg) == 2 && arg[0] == '-' {
-		f = cmd.Flags().ShorthandLookup(arg[1:])
-	} else if !long {
-		return false
-	}
-	return f != nil && f.NoOptDefVal == ""
-}
-
-// unshield removes the marks of shieldNegatives, also from an error that quotes an argument.
-func unshield(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(s, shield, ""), `\x00-`, "-")
 }

@@ -26,7 +26,6 @@ func TestParseArgument(t *testing.T) {
 	}{
 		{"5", int64(5)},
 		{"-5", int64(-5)},
-		{shield + "-5", int64(-5)},
 		{"9223372036854775808", bigInt("9223372036854775808")},
 		{"1.0", 1.0},
 		{"1e3", 1000.0},
@@ -72,38 +71,6 @@ func TestParseArgumentRefuses(t *testing.T) {
 	for _, tt := range tests {
 		if v, err := parseArgument(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("parseArgument(%.40q) = %v, %v, want an error with %q", tt.in, v, err, tt.want)
-		}
-	}
-}
-
-func TestParseKeywords(t *testing.T) {
-	t.Parallel()
-	got, err := parseKeywords([]string{"a=1", "b=x=y", "c="})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]any{"a": int64(1), "b": "x=y", "c": ""}, got); diff != "" {
-		t.Errorf("-want +got\n%s", diff)
-	}
-	for _, bad := range [][]string{{"a"}, {"=1"}, {"a=1", "a=2"}, {"a=[1"}} {
-		if _, err := parseKeywords(bad); err == nil {
-			t.Errorf("parseKeywords(%q) = nil error", bad)
-		}
-	}
-}
-
-func TestShieldNegatives(t *testing.T) {
-	t.Parallel()
-	for _, row := range []struct{ in, want []string }{
-		{[]string{"call", "-5", "-1.5e-3", "-c", "-", "--5", "-5s", "5"},
-			[]string{"call", shield + "-5", shield + "-1.5e-3", "-c", "-", "--5", "-5s", "5"}},
-		{[]string{"ca", "init", "--days", "-1"}, []string{"ca", "init", "--days", "-1"}},
-		{[]string{"audit", "tail", "-n", "-1"}, []string{"audit", "tail", "-n", "-1"}},
-		{[]string{"call", "x", "--json", "-1"}, []string{"call", "x", "--json", shield + "-1"}},
-		{[]string{"call", "--days", "-1"}, []string{"call", "--days", shield + "-1"}},
-	} {
-		if diff := cmp.Diff(row.want, shieldNegatives(newRoot(), row.in)); diff != "" {
-			t.Errorf("%q: -want +got\n%s", row.in, diff)
 		}
 	}
 }

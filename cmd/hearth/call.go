@@ -157,7 +157,7 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 	}
 	args := make([]any, 0, len(rest)-1)
 	for i, s := range rest[1:] {
-		v, err := parseArgument(s)
+		v, err := parseArgument(unshield(s))
 		if err != nil {
 			return nil, usagef("argument %d of %s: %w", i+1, method, err)
 		}
@@ -168,6 +168,38 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 		return nil, err
 	}
 	return f.invoke(method, args, kw), nil
+}
+
+// parseKeywords parses the values of --kw, each name=value.
+func parseKeywords(list []string) (map[string]any, error) {
+	var kw map[string]any
+	for _, s := range list {
+		name, value, err := parseAssignment("--kw", s)
+		if err != nil {
+			return nil, err
+		}
+		if _, twice := kw[name]; twice {
+			return nil, usagef("--kw %s: %s is given twice", s, name)
+		}
+		if kw == nil {
+			kw = map[string]any{}
+		}
+		kw[name] = value
+	}
+	return kw, nil
+}
+
+// parseAssignment parses name=value, the value of a flag.
+func parseAssignment(flag, s string) (string, any, error) {
+	name, text, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return "", nil, usagef("%s %s: use name=value", flag, s)
+	}
+	v, err := parseArgument(text)
+	if err != nil {
+		return "", nil, usagef("%s %s: %w", flag, name, err)
+	}
+	return name, v, nil
 }
 
 // meant adds a hint to the error of an invalid method name: a call in the notation of policies, or the assignment of

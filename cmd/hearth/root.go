@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -104,22 +103,6 @@ func helpAbout(cmd *cobra.Command, args []string) error {
 	return about.Help()
 }
 
-// help runs a command that only has subcommands.
-func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-
-// noSuchVerb rejects an unknown command and suggests similar ones.
-func noSuchVerb(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	cmd.SuggestionsMinimumDistance = 2
-	hint := "hearth --help lists the commands"
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return usagef("unknown command %q: %s", args[0], hint)
-}
-
 // renamedFlags are the new names of flags that had other names.
 var renamedFlags = map[string]string{"way": "auth", "spares": "prewarm"}
 
@@ -135,10 +118,5 @@ func flagError(cmd *cobra.Command, err error) error {
 			return usagef("%w; it is --%s now", err, name)
 		}
 	}
-	return &usageError{err}
-}
-
-// jsonFlag adds --json to a command that prints a listing.
-func jsonFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "json", false, "print JSON")
+	return usagef("%w", err)
 }
