@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 )
@@ -157,7 +158,7 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 	}
 	args := make([]any, 0, len(rest)-1)
 	for i, s := range rest[1:] {
-		v, err := parseArgument(unshield(s))
+		v, err := value.Parse(unshield(s))
 		if err != nil {
 			return nil, usagef("argument %d of %s: %w", i+1, method, err)
 		}
@@ -195,7 +196,7 @@ func parseAssignment(flag, s string) (string, any, error) {
 	if !ok || name == "" {
 		return "", nil, usagef("%s %s: use name=value", flag, s)
 	}
-	v, err := parseArgument(text)
+	v, err := value.Parse(text)
 	if err != nil {
 		return "", nil, usagef("%s %s: %w", flag, name, err)
 	}
@@ -245,7 +246,7 @@ func printResult(w io.Writer, v any, err error) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(appendJSON(nil, v), '\n'))
+	_, err = w.Write(append(value.Append(nil, v), '\n'))
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -37,7 +38,7 @@ func registered(ctx context.Context, c *client.Client) ([]string, error) {
 		return nil, err
 	}
 	var ids []string
-	if err := into(v, &ids); err != nil {
+	if err := value.Decode(v, &ids); err != nil {
 		return nil, err
 	}
 	slices.Sort(ids)
@@ -50,7 +51,7 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 	var d described
 	v, err := c.Object(object.Daemon).Call(ctx, "describe", string(id))
 	if err == nil {
-		err = into(v, &d)
+		err = value.Decode(v, &d)
 		return d, err
 	}
 	var re *client.RemoteError
@@ -86,7 +87,7 @@ func refused(ctx context.Context, c *client.Client) (map[string]string, error) {
 		return nil, err
 	}
 	var why map[string]string
-	return why, into(v, &why)
+	return why, value.Decode(v, &why)
 }
 
 // listed is a row of hearth ls.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
@@ -141,7 +142,7 @@ func (r *remote) explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &re):
-		return errors.New(raised(re.Class, re.Args))
+		return errors.New(value.ExceptionText(re.Class, re.Args))
 	case !errors.As(err, &ce): // no call was made, for example an error in a file of the profile
 		return err
 	case errors.Is(err, signed.ErrProof):

@@ -1,4 +1,4 @@
-package main
+package value
 
 import (
 	"math/big"
@@ -44,7 +44,7 @@ func TestParseArgument(t *testing.T) {
 		{`{"data": "?", "encoding": "base64"}`, map[string]any{"data": "?", "encoding": "base64"}},
 	}
 	for _, tt := range tests {
-		got, err := parseArgument(tt.in)
+		got, err := Parse(tt.in)
 		if err != nil {
 			t.Errorf("parseArgument(%q): %v", tt.in, err)
 			continue
@@ -69,7 +69,7 @@ func TestParseArgumentRefuses(t *testing.T) {
 		{"[" + strings.Repeat("9", maxDigits+1) + "]", "digits"},
 	}
 	for _, tt := range tests {
-		if v, err := parseArgument(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if v, err := Parse(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("parseArgument(%.40q) = %v, %v, want an error with %q", tt.in, v, err, tt.want)
 		}
 	}
@@ -82,16 +82,16 @@ func FuzzArgument(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		v, err := parseArgument(s)
+		v, err := Parse(s)
 		if err != nil {
 			return
 		}
-		shown := string(appendJSON(nil, v))
-		again, err := parseArgument(shown)
+		shown := string(Append(nil, v))
+		again, err := Parse(shown)
 		if err != nil {
 			t.Fatalf("%q was read and shown as %s, which is refused: %v", s, shown, err)
 		}
-		if twice := string(appendJSON(nil, again)); twice != shown {
+		if twice := string(Append(nil, again)); twice != shown {
 			t.Fatalf("%q is shown as %s, and that as %s", s, shown, twice)
 		}
 	})

@@ -1,4 +1,4 @@
-package main
+package value
 
 import (
 	"encoding/base64"
@@ -21,7 +21,7 @@ import (
 
 // appendJSON appends a value as one line of JSON. Integers of any size are exact, floats keep their decimal point,
 // tuples and sets are arrays, bytes are {"data", "encoding"}. Complex numbers, times and infinities are strings.
-func appendJSON(b []byte, v any) []byte {
+func Append(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...)
@@ -125,7 +125,7 @@ func appendSlice(b []byte, r reflect.Value) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSON(b, r.Index(i).Interface())
+		b = Append(b, r.Index(i).Interface())
 	}
 	return append(b, ']')
 }
@@ -136,7 +136,7 @@ func appendMap(b []byte, m map[string]any) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSON(append(appendText(b, k), ':'), m[k])
+		b = Append(append(appendText(b, k), ':'), m[k])
 	}
 	return append(b, '}')
 }
@@ -146,7 +146,7 @@ func keyText(k any) string {
 	if s, ok := k.(string); ok {
 		return s
 	}
-	return string(appendJSON(nil, k))
+	return string(Append(nil, k))
 }
 
 // appendException formats an exception value as the serializers encode it.
@@ -158,7 +158,7 @@ func appendException(b []byte, e *codec.Exception) []byte {
 }
 
 // raised formats an exception for people: its bare class, then its arguments.
-func raised(class string, args []any) string {
+func ExceptionText(class string, args []any) string {
 	class = pyro.BareClass(class)
 	switch len(args) {
 	case 0:
@@ -167,14 +167,14 @@ func raised(class string, args []any) string {
 		if s, ok := args[0].(string); ok {
 			return class + ": " + s
 		}
-		return class + ": " + string(appendJSON(nil, args[0]))
+		return class + ": " + string(Append(nil, args[0]))
 	}
 	return class + ": " + string(appendSlice(nil, reflect.ValueOf(args)))
 }
 
 // into converts a decoded value into a Go value.
-func into(v any, to any) error {
-	if err := json.Unmarshal(appendJSON(nil, v), to); err != nil {
+func Decode(v any, to any) error {
+	if err := json.Unmarshal(Append(nil, v), to); err != nil {
 		return fmt.Errorf("the host sent an invalid response: %w", err)
 	}
 	return nil
@@ -187,7 +187,7 @@ func appendDict(b []byte, d codec.Dict) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendJSON(append(appendText(b, keyText(p.Key)), ':'), p.Value)
+		b = Append(append(appendText(b, keyText(p.Key)), ':'), p.Value)
 	}
 	return append(b, '}')
 }

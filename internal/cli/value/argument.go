@@ -1,4 +1,4 @@
-package main
+package value
 
 import (
 	"encoding/base64"
@@ -14,7 +14,7 @@ import (
 // parseArgument parses a value of the command line: JSON, or a bare string without the characters of JSON's syntax.
 // Integers are int64 or *big.Int, other numbers float64. {"data": "<base64>", "encoding": "base64"}, the form of bytes
 // in results, is []byte.
-func parseArgument(s string) (any, error) {
+func Parse(s string) (any, error) {
 	if !utf8.ValidString(s) {
 		return nil, fmt.Errorf("%q is not UTF-8: give bytes as '{\"data\": \"<base64>\", \"encoding\": \"base64\"}'", s)
 	}

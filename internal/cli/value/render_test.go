@@ -1,4 +1,4 @@
-package main
+package value
 
 import (
 	"encoding/json"
@@ -44,7 +44,7 @@ func TestAppendJSON(t *testing.T) {
 			`{"__exception__":true,"__class__":"ValueError","args":["why",2],"attributes":{"code":7}}`},
 	}
 	for _, tt := range tests {
-		got := string(appendJSON(nil, tt.in))
+		got := string(Append(nil, tt.in))
 		if got != tt.want {
 			t.Errorf("appendJSON(%#v) = %s, want %s", tt.in, got, tt.want)
 		}
@@ -67,7 +67,7 @@ func TestRaised(t *testing.T) {
 		{"KeyError", []any{int64(3)}, "KeyError: 3"},
 	}
 	for _, tt := range tests {
-		if got := raised(tt.class, tt.args); got != tt.want {
+		if got := ExceptionText(tt.class, tt.args); got != tt.want {
 			t.Errorf("raised(%q, %v) = %q, want %q", tt.class, tt.args, got, tt.want)
 		}
 	}
