@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/audit/trail"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
@@ -26,8 +27,8 @@ files. They need no running host, only the right to read its state folder.`,
 		Example: `  hearth audit tail -n 20
   hearth audit query --principal alice --decision deny
   hearth audit verify`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.AddCommand(newAuditVerify(), newAuditTail(), newAuditQuery())
 	return cmd
@@ -82,7 +83,7 @@ host's user wrote the whole log again. To detect that, keep the head that this c
 the host logs, in another place, and pass it with --head: it must still be in the log.`,
 		Example: `  hearth audit verify
   hearth audit verify --head 3f0c…`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := f.path()
 			if err != nil {
@@ -107,7 +108,7 @@ the host logs, in another place, and pass it with --head: it must still be in th
 	}
 	f.add(cmd)
 	cmd.Flags().StringVar(&head, "head", "", "an earlier head, which must be in the log")
-	jsonFlag(cmd, &f.asJSON)
+	cli.JSONFlag(cmd, &f.asJSON)
 	return cmd
 }
 
@@ -132,7 +133,7 @@ func printReport(w io.Writer, r *trail.Report, asJSON bool) error {
 			r.First, r.Last, display.Quote(r.Head))
 	}
 	if r.Problems != nil {
-		return exitCode(exitFailed)
+		return cli.ExitCode(cli.ExitFailed)
 	}
 	return nil
 }
@@ -148,10 +149,10 @@ func newAuditTail() *cobra.Command {
   hearth audit tail -n 100 --follow`,
 		Long: `Show the last records of the audit log, and with --follow each new record, until a signal. With --json
 it prints the lines of the log unchanged.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if n < 0 {
-				return usagef("-n %d: use a number from 0", n)
+				return cli.Usagef("-n %d: use a number from 0", n)
 			}
 			path, err := f.path()
 			if err != nil {
@@ -187,7 +188,7 @@ it prints the lines of the log unchanged.`,
 	fl := cmd.Flags()
 	fl.IntVarP(&n, "lines", "n", 10, "number of records")
 	fl.BoolVarP(&follow, "follow", "f", false, "also print each new record")
-	jsonFlag(cmd, &f.asJSON)
+	cli.JSONFlag(cmd, &f.asJSON)
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/audit/trail"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -38,7 +39,7 @@ the policy. A time has the form "2027-01-31T18:00:00Z", or is a duration like 2h
 it prints the lines of the log unchanged. If no record matches, it reports that on standard error.`,
 		Example: `  hearth audit query --principal alice --since 2h
   hearth audit query --object 'acme.*' --decision deny --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := q.check(); err != nil {
 				return err
@@ -77,14 +78,14 @@ it prints the lines of the log unchanged. If no record matches, it reports that 
 	fl.StringVar(&q.since, "since", "", "not before this time")
 	fl.StringVar(&q.until, "until", "", "before this time")
 	fl.IntVar(&q.most, "limit", 0, "largest number of records; 0: all")
-	jsonFlag(cmd, &q.asJSON)
+	cli.JSONFlag(cmd, &q.asJSON)
 	return cmd
 }
 
 // check checks and parses the flags.
 func (q *auditQuery) check() (err error) {
 	if d := q.want.Decision; d != "" && d != "permit" && d != "deny" {
-		return usagef("--decision %s: use permit or deny", d)
+		return cli.Usagef("--decision %s: use permit or deny", d)
 	}
 	if q.from, err = moment("--since", q.since); err != nil {
 		return err
@@ -93,7 +94,7 @@ func (q *auditQuery) check() (err error) {
 		return err
 	}
 	if q.from != "" && q.to != "" && q.from >= q.to {
-		return usagef("--since %s is not before --until %s", q.since, q.until)
+		return cli.Usagef("--since %s is not before --until %s", q.since, q.until)
 	}
 	if !strings.Contains(q.object, "*") {
 		q.want.Object = q.object
@@ -101,7 +102,7 @@ func (q *auditQuery) check() (err error) {
 	}
 	p, err := policy.ParsePattern(q.object)
 	if err != nil {
-		return usagef("--object %s: %w", q.object, err)
+		return cli.Usagef("--object %s: %w", q.object, err)
 	}
 	q.objects = &p
 	return nil
@@ -140,7 +141,7 @@ func moment(flag, s string) (string, error) {
 	if err != nil {
 		ago, errAgo := time.ParseDuration(s)
 		if errAgo != nil {
-			return "", usagef(`%s %s: use a time like "2027-01-31T18:00:00Z", or a duration like 2h`, flag, s)
+			return "", cli.Usagef(`%s %s: use a time like "2027-01-31T18:00:00Z", or a duration like 2h`, flag, s)
 		}
 		at = time.Now().Add(-ago)
 	}

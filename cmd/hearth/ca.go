@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
@@ -39,8 +40,8 @@ func newCA() *cobra.Command {
   hearth ca issue host --server --dns host.example --ip 192.0.2.1
   hearth ca issue alice
   hearth ca revoke alice`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.PersistentFlags().StringVar(&dir, "dir", "ca", "the authority's folder")
 	cmd.AddCommand(newCAInit(&dir), newCAIssue(&dir), newCARenew(&dir), newCARevoke(&dir), newCAShow(&dir))
@@ -56,10 +57,10 @@ func newCAInit(dir *string) *cobra.Command {
 		Long: `Create an authority in the folder --dir. A missing folder is created with mode 0700. An existing
 authority is never overwritten.`,
 		Example: `  hearth ca init --name "Example's hosts"`,
-		Args:    exactArgs(),
+		Args:    cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if validDays < 1 {
-				return usagef("--days %d: use 1 or more", validDays)
+				return cli.Usagef("--days %d: use 1 or more", validDays)
 			}
 			c, err := ca.Init(*dir, name, validDays, time.Now())
 			if errors.Is(err, fs.ErrExist) {
@@ -104,7 +105,7 @@ the key of the request is used; the names are those of this command line.`,
   hearth ca issue build --uri spiffe://example/build --days 30
   hearth ca issue host --server --dns host.example --ip 192.0.2.1
   hearth ca issue alice --csr alice.csr`,
-		Args: exactArgs("NAME"),
+		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := f.request(args[0])
 			if err != nil {
@@ -132,23 +133,23 @@ func (f *caIssue) request(name string) (ca.Request, error) {
 	if f.server {
 		r.Kind = ca.Server
 		if len(f.dns)+len(f.ips) == 0 {
-			return r, usagef("--server needs the addresses of the host: --dns NAME or --ip ADDRESS")
+			return r, cli.Usagef("--server needs the addresses of the host: --dns NAME or --ip ADDRESS")
 		}
 	}
 	if f.days < 1 {
-		return r, usagef("--days %d: use 1 or more", f.days)
+		return r, cli.Usagef("--days %d: use 1 or more", f.days)
 	}
 	for _, s := range f.ips {
 		ip := net.ParseIP(s)
 		if ip == nil {
-			return r, usagef("--ip %s: not an address", s)
+			return r, cli.Usagef("--ip %s: not an address", s)
 		}
 		r.IPs = append(r.IPs, ip)
 	}
 	for _, s := range f.uris {
 		u, err := url.Parse(s)
 		if err != nil || u.Scheme == "" {
-			return r, usagef("--uri %s: not a URI with a scheme, such as spiffe://example/build", s)
+			return r, cli.Usagef("--uri %s: not a URI with a scheme, such as spiffe://example/build", s)
 		}
 		r.URIs = append(r.URIs, u)
 	}
@@ -248,7 +249,7 @@ func newCARenew(dir *string) *cobra.Command {
 folder --out, each atomically. The old certificate stays valid until its end; revoke it by its
 serial number if necessary.`,
 		Example: `  hearth ca renew host`,
-		Args:    exactArgs("NAME|SERIAL"),
+		Args:    cli.ExactArgs("NAME|SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.out == "" {
 				f.out = *dir
@@ -318,7 +319,7 @@ host whose policy names this file rejects the certificate within a second, and c
 connections. Other hosts need a copy of the file.`,
 		Example: `  hearth ca revoke alice
   hearth ca revoke 4f3a9c12…`,
-		Args: exactArgs("NAME|SERIAL"),
+		Args: cli.ExactArgs("NAME|SERIAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := ca.Open(*dir)
 			if err != nil {
@@ -366,7 +367,7 @@ func newCAShow(dir *string) *cobra.Command {
 within two weeks have a warning.`,
 		Example: `  hearth ca show
   hearth ca show --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := ca.Open(*dir)
 			if err != nil {
@@ -379,7 +380,7 @@ within two weeks have a warning.`,
 			return showCA(cmd.OutOrStdout(), c, all, asJSON, time.Now())
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

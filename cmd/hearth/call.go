@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/internal/shell"
@@ -77,19 +78,19 @@ func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
 	get, set := cmd.Flags().Changed("get"), cmd.Flags().Changed("set")
 	switch {
 	case len(args) == 0:
-		return usagef("OBJECT is missing")
+		return cli.Usagef("OBJECT is missing")
 	case get && set:
-		return usagef("--get and --set exclude each other")
+		return cli.Usagef("--get and --set exclude each other")
 	case !get && !set && len(args) == 1:
-		return usagef("METHOD is missing; hearth describe %s lists the methods", shell.Quote(args[0]))
+		return cli.Usagef("METHOD is missing; hearth describe %s lists the methods", shell.Quote(args[0]))
 	case (get || set) && len(args) > 1:
-		return usagef("unexpected argument %q; --get and --set take no method and no arguments", args[1])
+		return cli.Usagef("unexpected argument %q; --get and --set take no method and no arguments", args[1])
 	case (get || set) && (f.oneway || f.stream || len(f.kw) > 0):
-		return usagef("--oneway, --stream and --kw are for methods, not for attributes")
+		return cli.Usagef("--oneway, --stream and --kw are for methods, not for attributes")
 	case f.oneway && f.stream:
-		return usagef("--oneway and --stream exclude each other: a oneway call has no reply")
+		return cli.Usagef("--oneway and --stream exclude each other: a oneway call has no reply")
 	case (f.oneway || f.stream) && len(f.kw) > 0:
-		return usagef("--kw excludes --oneway and --stream; use positional arguments")
+		return cli.Usagef("--kw excludes --oneway and --stream; use positional arguments")
 	}
 	return nil
 }
@@ -150,7 +151,7 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 		return func(ctx context.Context, o *client.Object, _ io.Writer) error { return o.Set(ctx, name, v) }, nil
 	}
 	if len(rest) == 0 {
-		return nil, usagef("--get and --set need the name of an attribute")
+		return nil, cli.Usagef("--get and --set need the name of an attribute")
 	}
 	method := rest[0]
 	if err := checkMember("method", method); err != nil {
@@ -158,9 +159,9 @@ func (f *callFlags) plan(rest []string) (func(context.Context, *client.Object, i
 	}
 	args := make([]any, 0, len(rest)-1)
 	for i, s := range rest[1:] {
-		v, err := value.Parse(unshield(s))
+		v, err := value.Parse(cli.Unshield(s))
 		if err != nil {
-			return nil, usagef("argument %d of %s: %w", i+1, method, err)
+			return nil, cli.Usagef("argument %d of %s: %w", i+1, method, err)
 		}
 		args = append(args, v)
 	}
@@ -180,7 +181,7 @@ func parseKeywords(list []string) (map[string]any, error) {
 			return nil, err
 		}
 		if _, twice := kw[name]; twice {
-			return nil, usagef("--kw %s: %s is given twice", s, name)
+			return nil, cli.Usagef("--kw %s: %s is given twice", s, name)
 		}
 		if kw == nil {
 			kw = map[string]any{}
@@ -194,11 +195,11 @@ func parseKeywords(list []string) (map[string]any, error) {
 func parseAssignment(flag, s string) (string, any, error) {
 	name, text, ok := strings.Cut(s, "=")
 	if !ok || name == "" {
-		return "", nil, usagef("%s %s: use name=value", flag, s)
+		return "", nil, cli.Usagef("%s %s: use name=value", flag, s)
 	}
 	v, err := value.Parse(text)
 	if err != nil {
-		return "", nil, usagef("%s %s: %w", flag, name, err)
+		return "", nil, cli.Usagef("%s %s: %w", flag, name, err)
 	}
 	return name, v, nil
 }
@@ -253,7 +254,7 @@ func printResult(w io.Writer, v any, err error) error {
 // checkMember rejects a name that is valid on no host.
 func checkMember(what, name string) error {
 	if !object.Method(name).Callable() {
-		return usagef("%s %q: use letters, digits and '_', a letter first; dotted and private names are not callable",
+		return cli.Usagef("%s %q: use letters, digits and '_', a letter first; dotted and private names are not callable",
 			what, name)
 	}
 	return nil

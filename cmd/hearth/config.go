@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -35,7 +36,7 @@ its default, and its source, which is a flag, the environment, a line of the pol
 default; then the fixed limits. Principals and permits of the policy are shown as counts.`,
 		Example: `  hearth config
   hearth config --policy /etc/hearth/policy.hcl --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, from, err := f.load()
 			if err != nil {
@@ -65,7 +66,7 @@ default; then the fixed limits. Principals and permits of the policy are shown a
 	f.policyFlags.add(cmd)
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/api"
@@ -25,9 +26,9 @@ them. With --api, show every name that a script can use instead, which needs no 
   hearth describe --api`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if names {
-				return exactArgs()(cmd, args)
+				return cli.ExactArgs()(cmd, args)
 			}
-			return exactArgs("OBJECT")(cmd, args)
+			return cli.ExactArgs("OBJECT")(cmd, args)
 		},
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,7 +65,7 @@ them. With --api, show every name that a script can use instead, which needs no 
 		},
 	}
 	cmd.Flags().BoolVar(&names, "api", false, "show every name that a script can use")
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
 }

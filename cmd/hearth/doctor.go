@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -48,7 +49,7 @@ are probable mistakes, such as limits of tenants that exceed each other, this ma
 control group. The exit code is 1 if the host would reject a tenant or a file.`,
 		Example: `  hearth doctor
   sudo hearth doctor --policy /etc/hearth/policy.hcl --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, from, err := f.load()
 			if err != nil {
@@ -70,7 +71,7 @@ control group. The exit code is 1 if the host would reject a tenant or a file.`,
 		},
 	}
 	f.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -189,7 +190,7 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 		}
 	}
 	if bad+wrong > 0 {
-		return exitCode(exitFailed)
+		return cli.ExitCode(cli.ExitFailed)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
@@ -36,8 +37,8 @@ func newEnroll(r *remote) *cobra.Command {
 		Long:  enrollLong,
 		Example: `  hearth enroll new alice
   hearth enroll join host.example:7767 hearth-enroll-1.cert.enroll-….…`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.AddCommand(newEnrollNew(), newEnrollList(), newEnrollRevoke(), newEnrollJoin(r))
 	return cmd
@@ -55,10 +56,10 @@ is valid until it is used, and for --valid at most. Its owner can become the pri
 like a password. A running host accepts it within a second.`,
 		Example: `  hearth enroll new alice
   hearth enroll new alice --key --valid 10m`,
-		Args: exactArgs("PRINCIPAL"),
+		Args: cli.ExactArgs("PRINCIPAL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if valid <= 0 || valid > maxTokenValid {
-				return usagef("--valid %s: use more than 0 and at most %s", valid, maxTokenValid)
+				return cli.Usagef("--valid %s: use more than 0 and at most %s", valid, maxTokenValid)
 			}
 			p, _, err := f.load()
 			if err != nil {
@@ -107,7 +108,7 @@ func newEnrollList() *cobra.Command {
 		Long:  `List the tokens of a host: principal, expiry, and whether they were used.`,
 		Example: `  hearth enroll list
   hearth enroll list --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, _, err := f.load()
 			if err != nil {
@@ -122,7 +123,7 @@ func newEnrollList() *cobra.Command {
 		},
 	}
 	f.addFile(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -153,7 +154,7 @@ func newEnrollRevoke() *cobra.Command {
 		Long: `Remove a token, used or not. The key or certificate that it was exchanged for stays valid: revoke it
 with hearth key revoke or hearth ca revoke.`,
 		Example: `  hearth enroll revoke enroll-3f9a2c1b`,
-		Args:    exactArgs("TOKEN-ID"),
+		Args:    cli.ExactArgs("TOKEN-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, _, err := f.load()
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/systemd"
 	"github.com/hearthhost/hearth/internal/upgrade"
 )
@@ -93,7 +94,7 @@ func fromEnvironment(cmd *cobra.Command, flag, name string) (source string, err 
 		return "default", nil
 	}
 	if err := f.Value.Set(v); err != nil {
-		return "", usagef("%s: %w", name, err)
+		return "", cli.Usagef("%s: %w", name, err)
 	}
 	return "environment " + name, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -58,13 +59,13 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case f.who != "" && len(args) > 0:
-				return usagef("--who is about all principals; omit PRINCIPAL")
+				return cli.Usagef("--who is about all principals; omit PRINCIPAL")
 			case f.who == "" && len(args) == 0:
-				return usagef("PRINCIPAL is missing")
+				return cli.Usagef("PRINCIPAL is missing")
 			case len(args) > 2:
-				return usagef("unexpected argument %q", args[2])
+				return cli.Usagef("unexpected argument %q", args[2])
 			case f.rules && len(args) != 1:
-				return usagef("--rules takes one PRINCIPAL and no call")
+				return cli.Usagef("--rules takes one PRINCIPAL and no call")
 			}
 			return nil
 		},
@@ -114,7 +115,7 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 		f.given[name] = fl.String(name, "", usage)
 	}
 	f.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -126,7 +127,7 @@ func (f *explainFlags) attributes(cmd *cobra.Command) (g policy.Query, some bool
 		}
 		some = true
 		if err := g.Set(name, *f.given[name]); err != nil {
-			return g, false, usagef("--%s %s: %w", name, *f.given[name], err)
+			return g, false, cli.Usagef("--%s %s: %w", name, *f.given[name], err)
 		}
 	}
 	return g, some, nil
@@ -156,7 +157,7 @@ func (q *question) calls(who string, args []string) ([]explained, error) {
 	}
 	id, m, err := policy.SplitCall(call)
 	if err != nil {
-		return nil, usagef("%q is not a method of an object: %w", call, err)
+		return nil, cli.Usagef("%q is not a method of an object: %w", call, err)
 	}
 	subjects := q.policy.PermittedPrincipals()
 	if len(args) > 0 {

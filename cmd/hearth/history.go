@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host/history"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
@@ -25,7 +26,7 @@ began to serve; "host start" marks a version that served when the host started a
 command uses the admin socket, which accepts the host's user and root.`,
 		Example: `  hearth history acme.counter
   hearth history acme.counter --json`,
-		Args: exactArgs("OBJECT"),
+		Args: cli.ExactArgs("OBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var all []history.VersionInfo
 			path := "/v1/history?object=" + url.QueryEscape(args[0])
@@ -57,6 +58,6 @@ command uses the admin socket, which accepts the host's user and root.`,
 		},
 	}
 	socket.flags(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
@@ -44,7 +45,7 @@ After a failure, run the command again with the same --out: the token is bound t
 folder. Existing files are never overwritten.`,
 		Example: `  hearth enroll join host.example:7767 - < token
   hearth call --profile alice.json acme.counter add 5`,
-		Args: exactArgs("ADDRESS", "TOKEN"),
+		Args: cli.ExactArgs("ADDRESS", "TOKEN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkAddress(args[0]); err != nil {
 				return err
@@ -59,7 +60,7 @@ folder. Existing files are never overwritten.`,
 			}
 			t, err := enroll.ParseText(text)
 			if err != nil {
-				return usagef("%w", err)
+				return cli.Usagef("%w", err)
 			}
 			r.at, r.timeout = args[0], 10*time.Second
 			ctx, cancel := r.within(cmd.Context())

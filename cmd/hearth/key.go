@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/transport/keyfile"
@@ -36,8 +37,8 @@ func newKey() *cobra.Command {
 		Example: `  hearth key new keys/alice.key
   hearth key rotate keys/alice.key
   hearth key list keys/*.key`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.AddCommand(newKeyNew(), newKeyList(), newKeyRotate(), newKeyRevoke())
 	return cmd
@@ -51,7 +52,7 @@ func newKeyNew() *cobra.Command {
 		Long: `Write a new file with one key. An existing file is never overwritten. Missing folders are
 created with mode 0700.`,
 		Example: `  hearth key new keys/alice.key`,
-		Args:    exactArgs("FILE"),
+		Args:    cli.ExactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := makeKey(args[0], id)
 			if err != nil {
@@ -85,7 +86,7 @@ func makeKey(path, id string) (keyfile.Key, error) {
 	}
 	k, err := keyfile.New(id, time.Now())
 	if err != nil {
-		return k, usagef("%w; use --id for another id", err)
+		return k, cli.Usagef("%w; use --id for another id", err)
 	}
 	return k, nil
 }
@@ -107,7 +108,7 @@ func newKeyList() *cobra.Command {
 error and make the exit code 1; the other files are listed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("FILE is missing")
+				return cli.Usagef("FILE is missing")
 			}
 			return nil
 		},
@@ -132,7 +133,7 @@ error and make the exit code 1; the other files are listed.`,
 			return errors.Join(problems...)
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -161,7 +162,7 @@ func newKeyRotate() *cobra.Command {
 		Long: `Add a new first key to a file: clients use the first key. The host still accepts the others, so no
 call fails before the client has the new file.`,
 		Example: `  hearth key rotate keys/alice.key`,
-		Args:    exactArgs("FILE"),
+		Args:    cli.ExactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := makeKey(args[0], id)
 			if err != nil {
@@ -206,11 +207,11 @@ their connections.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
-				return usagef("FILE is missing")
+				return cli.Usagef("FILE is missing")
 			case len(args) == 1 && !all:
-				return usagef("ID is missing; name the keys, or use --all")
+				return cli.Usagef("ID is missing; name the keys, or use --all")
 			case len(args) > 1 && all:
-				return usagef("--all removes every key; omit ID")
+				return cli.Usagef("--all removes every key; omit ID")
 			}
 			return nil
 		},

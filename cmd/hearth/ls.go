@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/object"
@@ -119,18 +120,18 @@ admin socket in the state folder of the policy, which accepts the host's user an
   hearth ls acme.
   hearth ls --workers
   hearth ls --json --at unix:state/hearth.sock`,
-		Args:              atMostOne("PREFIX"),
+		Args:              cli.AtMostOne("PREFIX"),
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if workers {
 				if r.atGiven || r.profile != "" || all {
-					return usagef("--workers uses the admin socket of a host on this machine; " +
+					return cli.Usagef("--workers uses the admin socket of a host on this machine; " +
 						"use it with --policy, --dir or --socket only")
 				}
 				return socket.listWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
 			}
 			if socket.socket != "" || socket.policy != "" || cmd.Flags().Changed("dir") {
-				return usagef("--policy, --dir and --socket need --workers; --at names the host of the objects")
+				return cli.Usagef("--policy, --dir and --socket need --workers; --at names the host of the objects")
 			}
 			list, err := r.list(cmd.Context(), strings.Join(args, ""), all)
 			if err != nil {
@@ -149,7 +150,7 @@ admin socket in the state folder of the policy, which accepts the host's user an
 	cmd.Flags().BoolVar(&workers, "workers", false, "list workers and plugins with their state instead")
 	socket.flags(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also list built-in objects")
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
@@ -24,8 +25,8 @@ func main() {
 		os.Exit(worker.Main())
 	}
 	if err := noCore(); err != nil {
-		complain(os.Stderr, err)
-		os.Exit(exitFailed)
+		cli.Complain(os.Stderr, err)
+		os.Exit(cli.ExitFailed)
 	}
-	os.Exit(run(context.Background(), newRoot(), os.Args[1:]))
+	os.Exit(cli.Run(context.Background(), newRoot(), os.Args[1:]))
 }

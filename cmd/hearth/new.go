@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -32,7 +33,7 @@ part of the name is the tenant. A file that exists is never overwritten. If the 
 serves the folder and has no such tenant, the command prints the necessary addition.`,
 		Example: `  hearth new acme.counter
   hearth new acme.shop.cart --dir /srv/hearth/scripts`,
-		Args:              exactArgs("OBJECT"),
+		Args:              cli.ExactArgs("OBJECT"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := newObjectID(args[0])
@@ -58,14 +59,14 @@ serves the folder and has no such tenant, the command prints the necessary addit
 func newObjectID(s string) (object.ID, error) {
 	id, err := object.ParseID(s)
 	if err != nil {
-		return "", usagef("%w; for example: hearth new acme.counter", err)
+		return "", cli.Usagef("%w; for example: hearth new acme.counter", err)
 	}
 	name := id.Name()
 	if strings.HasPrefix(name, "lib.") {
-		return "", usagef("object id %q: %s/lib holds modules for require, not objects", s, id.Tenant())
+		return "", cli.Usagef("object id %q: %s/lib holds modules for require, not objects", s, id.Tenant())
 	}
 	if strings.HasSuffix(name, "_test") {
-		return "", usagef("object id %q: *_test.lua files hold tests, not objects", s)
+		return "", cli.Usagef("object id %q: *_test.lua files hold tests, not objects", s)
 	}
 	return id, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ func newPing(r *remote) *cobra.Command {
 of the round trip of the ping. It needs only the permission to connect.`,
 		Example: `  hearth ping
   hearth ping --at unix:state/hearth.sock --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := r.ping(cmd.Context())
 			if err != nil {
@@ -41,7 +42,7 @@ of the round trip of the ping. It needs only the permission to connect.`,
 			return nil
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	r.flags(cmd)
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
@@ -24,8 +25,8 @@ make under this file.`,
 		Example: `  hearth policy check
   hearth policy explain alice acme.counter.add
   hearth policy diff policy.hcl new.hcl`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyExplain(), newPolicyDiff(), newPolicyProve())
 	return cmd
@@ -47,7 +48,7 @@ authorities whose name constraints do not limit the common names of principals. 
 scripts and plugins are not read; hearth serve --check reads them too.`,
 		Example: `  hearth policy check
   hearth policy check --policy /etc/hearth/policy.hcl`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, from, err := f.loadChecked()
 			if err != nil {
@@ -87,7 +88,7 @@ func newPolicyTest() *cobra.Command {
 host loads a file with a failing test; this command still runs all its tests.`,
 		Example: `  hearth policy test
   hearth policy test --policy new.hcl --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, from, err := f.loadUntested()
 			if err != nil {
@@ -97,7 +98,7 @@ host loads a file with a failing test; this command still runs all its tests.`,
 		},
 	}
 	f.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -127,7 +128,7 @@ func printTests(w io.Writer, tests []policy.TestResult, from string, asJSON bool
 		fmt.Fprintf(w, "%s: %s, %d failed\n", from, display.Plural(len(tests), "test"), failed)
 	}
 	if failed > 0 {
-		return exitCode(exitFailed)
+		return cli.ExitCode(cli.ExitFailed)
 	}
 	return nil
 }
@@ -143,7 +144,7 @@ methods that no rule of the two files names. The exit code is 0 without a differ
 Files whose tests fail are compared too.`,
 		Example: `  git show HEAD:policy.hcl > /tmp/old.hcl
   hearth policy diff /tmp/old.hcl policy.hcl`,
-		Args: exactArgs("OLD", "NEW"),
+		Args: cli.ExactArgs("OLD", "NEW"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var both [2]*policy.Policy
 			for i, path := range args {
@@ -161,7 +162,7 @@ Files whose tests fail are compared too.`,
 			return printChanges(cmd.OutOrStdout(), analysis.Diff(both[0], both[1], ids), asJSON)
 		},
 	}
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -184,7 +185,7 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 		}
 	}
 	if len(changes) > 0 {
-		return exitCode(exitFailed)
+		return cli.ExitCode(cli.ExitFailed)
 	}
 	return nil
 }
@@ -202,7 +203,7 @@ rules. The exit code is 1 if a principal can, with the rule. No host loads such 
 proves the same in another way.`,
 		Example: `  hearth policy prove
   hearth policy prove --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, _, err := f.load()
 			if err != nil {
@@ -216,7 +217,7 @@ proves the same in another way.`,
 		},
 	}
 	f.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
@@ -241,7 +242,7 @@ func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 		}
 	}
 	if proof.Counter != nil {
-		return exitCode(exitFailed)
+		return cli.ExitCode(cli.ExitFailed)
 	}
 	return nil
 }

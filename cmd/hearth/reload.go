@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
@@ -28,7 +29,7 @@ The exit code is 1 if a file is rejected. A folder that is no tenant of the poli
 which is not an error.`,
 		Example: `  hearth reload
   hearth reload --json --policy /etc/hearth/policy.hcl`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var refused []host.Refusal
 			if err := socket.request(cmd.Context(), http.MethodPost, "/v1/reload", &refused); err != nil {
@@ -54,7 +55,7 @@ which is not an error.`,
 		},
 	}
 	socket.flags(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
@@ -72,13 +73,13 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 	case "pyro5":
 		cfg.Protocol = wire.Pyro5
 	default:
-		return nil, usagef("--protocol %s: use %s", r.protocol, strings.Join(protocolNames, " or "))
+		return nil, cli.Usagef("--protocol %s: use %s", r.protocol, strings.Join(protocolNames, " or "))
 	}
 	if !slices.Contains(serializerNames, r.serializer) {
-		return nil, usagef("--serializer %s: use one of %s", r.serializer, strings.Join(serializerNames, ", "))
+		return nil, cli.Usagef("--serializer %s: use one of %s", r.serializer, strings.Join(serializerNames, ", "))
 	}
 	if r.timeout < 0 {
-		return nil, usagef("--timeout %s: use 0 or more", r.timeout)
+		return nil, cli.Usagef("--timeout %s: use 0 or more", r.timeout)
 	}
 	if r.profile != "" {
 		p, err := client.LoadProfile(r.profile)
@@ -103,12 +104,12 @@ func (r *remote) dial(conns int) (*client.Client, error) {
 func checkAddress(at string) error {
 	if path, ok := strings.CutPrefix(at, "unix:"); ok {
 		if path == "" {
-			return usagef("--at %s: the path is missing, as in unix:state/hearth.sock", at)
+			return cli.Usagef("--at %s: the path is missing, as in unix:state/hearth.sock", at)
 		}
 		return nil
 	}
 	if _, port, err := net.SplitHostPort(at); err != nil || port == "" {
-		return usagef("--at %s: use host:port, [::1]:port or unix:path", at)
+		return cli.Usagef("--at %s: use host:port, [::1]:port or unix:path", at)
 	}
 	return nil
 }
@@ -200,7 +201,7 @@ func objectArgument(s string) (object.ID, error) {
 	}
 	id, err := object.ParseID(s)
 	if err != nil {
-		return "", usagef("%w; hearth ls lists the objects that you may call", err)
+		return "", cli.Usagef("%w; hearth ls lists the objects that you may call", err)
 	}
 	return id, nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/hearthhost/hearth/internal/cli"
+
 	"github.com/spf13/cobra"
 )
 
@@ -20,7 +22,7 @@ module changes, also over a restart of the host. The command uses the admin sock
 host's user and root.`,
 		Example: `  hearth rollback acme.counter
   hearth rollback acme.counter --to 1f2e`,
-		Args: exactArgs("OBJECT"),
+		Args: cli.ExactArgs("OBJECT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var now struct {
 				Version string `json:"version"`

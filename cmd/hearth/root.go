@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 
+	"github.com/hearthhost/hearth/internal/cli"
+
 	"github.com/spf13/cobra"
 )
 
@@ -32,8 +34,8 @@ func newRoot() *cobra.Command {
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          noSuchVerb,
-		RunE:          help,
+		Args:          cli.NoSuchCommand,
+		RunE:          cli.Help,
 	}
 	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress,
 		"address of the host to call: host:port, [::1]:port or unix:path")
@@ -44,7 +46,7 @@ func newRoot() *cobra.Command {
 		r.env = closeEnvironment(noEnv)
 		r.atGiven = cmd.Flags().Changed("at")
 		if r.atGiven && cmd.Annotations[calls] == "" && cmd != root {
-			return usagef("--at does not apply to %q, which calls no host", cmd.CommandPath())
+			return cli.Usagef("--at does not apply to %q, which calls no host", cmd.CommandPath())
 		}
 		return nil
 	}
@@ -82,9 +84,9 @@ func strictBuiltins(root *cobra.Command) {
 		case "help":
 			c.RunE = helpAbout
 		case "completion":
-			c.Args, c.RunE = noSuchVerb, help
+			c.Args, c.RunE = cli.NoSuchCommand, cli.Help
 			for _, shell := range c.Commands() {
-				shell.Args = exactArgs()
+				shell.Args = cli.ExactArgs()
 			}
 		}
 	}
@@ -94,10 +96,10 @@ func strictBuiltins(root *cobra.Command) {
 func helpAbout(cmd *cobra.Command, args []string) error {
 	about, rest, err := cmd.Root().Find(args)
 	if err != nil {
-		return usagef("%w", err)
+		return cli.Usagef("%w", err)
 	}
 	if len(rest) > 0 {
-		return noSuchVerb(about, rest)
+		return cli.NoSuchCommand(about, rest)
 	}
 	about.InitDefaultHelpFlag()
 	return about.Help()
@@ -115,8 +117,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.As(err, &unknown) {
 		name := renamedFlags[unknown.GetSpecifiedName()]
 		if name != "" && cmd.Flags().Lookup(name) != nil {
-			return usagef("%w; it is --%s now", err, name)
+			return cli.Usagef("%w; it is --%s now", err, name)
 		}
 	}
-	return usagef("%w", err)
+	return cli.Usagef("%w", err)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/secretfile"
 	"github.com/hearthhost/hearth/object"
@@ -40,8 +41,8 @@ policy, the file is encrypted. Values are never printed, and never read from the
 		Example: `  hearth secret set smtp
   hearth secret list
   pass show smtp | hearth secret rotate smtp`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.AddCommand(newSecretSet(), newSecretRotate(), newSecretList())
 	return cmd
@@ -71,7 +72,7 @@ another user.`,
 		Example: `  hearth secret set smtp
   pass show smtp | hearth secret set smtp --tenant acme
   hearth secret set tls-key --file key.pem`,
-		Args: exactArgs("NAME"),
+		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.find(args[0])
 			if err != nil {
@@ -98,7 +99,7 @@ func newSecretRotate() *cobra.Command {
 objects at the next call of hearth.secret, without a restart.`,
 		Example: `  hearth secret rotate smtp
   pass show smtp | hearth secret rotate smtp --tenant acme`,
-		Args: exactArgs("NAME"),
+		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := f.find(args[0])
 			if err != nil {
@@ -147,7 +148,7 @@ func (f *secretFlags) find(name string) (policy.Secret, error) {
 	for _, s := range found {
 		tenants = append(tenants, string(s.Tenant))
 	}
-	return policy.Secret{}, usagef("tenants %s have a secret %s; select one with --tenant",
+	return policy.Secret{}, cli.Usagef("tenants %s have a secret %s; select one with --tenant",
 		strings.Join(tenants, ", "), name)
 }
 
@@ -207,7 +208,7 @@ func newSecretList() *cobra.Command {
 files are not opened.`,
 		Example: `  hearth secret list
   hearth secret list --json`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, _, err := f.loadUntested()
 			if err != nil {
@@ -232,7 +233,7 @@ files are not opened.`,
 		},
 	}
 	f.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/cgroup"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/journal"
 	"github.com/hearthhost/hearth/internal/safefile"
@@ -76,19 +77,19 @@ func newServe(r *remote) *cobra.Command {
 		Example: `  hearth serve
   hearth serve --policy /etc/hearth/policy.hcl --log-format json
   hearth serve --check`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.policy != "" && cmd.Flags().Changed("dir") {
-				return usagef("--dir is for the built-in policy only; %s sets its folders", f.policy)
+				return cli.Usagef("--dir is for the built-in policy only; %s sets its folders", f.policy)
 			}
 			if _, err := logSettings(cmd, &f); err != nil {
 				return err
 			}
 			if f.drain < 0 || f.drain > maxDrain {
-				return usagef("--drain %s: use a duration from 0 to %s", f.drain, maxDrain)
+				return cli.Usagef("--drain %s: use a duration from 0 to %s", f.drain, maxDrain)
 			}
 			if f.prewarm < 0 || f.prewarm > maxPrewarm {
-				return usagef("--prewarm %d: use a number from 0 to %d", f.prewarm, maxPrewarm)
+				return cli.Usagef("--prewarm %d: use a number from 0 to %d", f.prewarm, maxPrewarm)
 			}
 			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -159,7 +160,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	}
 	defer func() {
 		if err != nil {
-			parent.Fail(display.Escape(unshield(err.Error())))
+			parent.Fail(display.Escape(cli.Unshield(err.Error())))
 		}
 	}()
 	path, err := f.path()
@@ -307,7 +308,7 @@ func statusLine(h *host.Host) string {
 func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, usagef("--log-level %s: use debug, info, warn or error", f.logLevel)
+		return nil, cli.Usagef("--log-level %s: use debug, info, warn or error", f.logLevel)
 	}
 	opts := slog.HandlerOptions{Level: level}
 	var handler func(io.Writer, *slog.HandlerOptions) slog.Handler
@@ -317,7 +318,7 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		handler = func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewJSONHandler(w, o) }
 	default:
-		return nil, usagef("--log-format %s: use text or json", f.logFormat)
+		return nil, cli.Usagef("--log-format %s: use text or json", f.logFormat)
 	}
 	if below := display.Unwrap(w); journal.Connected(below) {
 		return slog.New(journal.NewHandler(below, opts, handler)), nil

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/plugins/launch"
 )
 
@@ -17,7 +18,7 @@ func newShim() *cobra.Command {
 plugin's executable; started by hand it fails.`,
 		Example: "  hearth serve",
 		Hidden:  true,
-		Args:    exactArgs(),
-		RunE:    func(*cobra.Command, []string) error { return exitCode(launch.Shim()) },
+		Args:    cli.ExactArgs(),
+		RunE:    func(*cobra.Command, []string) error { return cli.ExitCode(launch.Shim()) },
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
@@ -27,8 +28,8 @@ func newTenant() *cobra.Command {
 state folder, which accepts the host's user and root.`,
 		Example: `  hearth tenant usage
   hearth tenant usage acme`,
-		Args: noSuchVerb,
-		RunE: help,
+		Args: cli.NoSuchCommand,
+		RunE: cli.Help,
 	}
 	cmd.AddCommand(newTenantUsage())
 	return cmd
@@ -46,7 +47,7 @@ tenant with its objects. Workers count steps, the kernel measures time and memor
 		Example: `  hearth tenant usage
   hearth tenant usage acme
   hearth tenant usage --json --policy /etc/hearth/policy.hcl`,
-		Args: atMostOne("TENANT"),
+		Args: cli.AtMostOne("TENANT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what, one := "/v1/usage", len(args) == 1 && args[0] != ""
 			if one {
@@ -66,7 +67,7 @@ tenant with its objects. Workers count steps, the kernel measures time and memor
 		},
 	}
 	socket.flags(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/hearthhost/hearth/internal/cli"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +35,7 @@ func readSilently(f *os.File, prompt io.Writer, what string) (line []byte, ok bo
 		case <-signals:
 			_ = unix.IoctlSetTermios(fd, terminalSet, before)
 			fmt.Fprintln(prompt)
-			os.Exit(exitFailed)
+			os.Exit(cli.ExitFailed)
 		case <-done:
 		}
 	}()

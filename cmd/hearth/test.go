@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
@@ -22,7 +23,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 		Example: `  hearth test
   hearth test acme.counter
   hearth test --dir my --json`,
-		Args: atMostOne("PREFIX"),
+		Args: cli.AtMostOne("PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, _, err := f.loadUntested()
 			if err != nil {
@@ -80,6 +81,6 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 		},
 	}
 	f.add(cmd)
-	jsonFlag(cmd, &asJSON)
+	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/upgrade"
 )
 
@@ -28,7 +29,7 @@ The state of objects does not move. Instances and streams of a connection stay i
 process until the connection ends; a "single" instance starts again in the new process.`,
 		Example: `  hearth upgrade
   sudo hearth upgrade --policy /etc/hearth/policy.hcl`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if upgrade.Supported != nil {
 				return upgrade.Supported

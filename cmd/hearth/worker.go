@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
@@ -17,10 +18,10 @@ func newWorker() *cobra.Command {
 hand it fails.`,
 		Example: "  hearth serve",
 		Hidden:  true,
-		Args:    exactArgs(),
+		Args:    cli.ExactArgs(),
 		RunE: func(*cobra.Command, []string) error {
 			if code := worker.Main(); code != 0 {
-				return exitCode(code)
+				return cli.ExitCode(code)
 			}
 			return nil
 		},

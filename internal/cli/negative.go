@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"regexp"
@@ -38,6 +38,6 @@ func takesValue(cmd *cobra.Command, arg string) bool {
 }
 
 // unshield removes the marks of shieldNegatives, also from an error that quotes an argument.
-func unshield(s string) string {
+func Unshield(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, shield, ""), `\x00-`, "-")
 }

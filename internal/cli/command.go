@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"strings"
@@ -7,10 +7,10 @@ import (
 )
 
 // help runs a command that only has subcommands.
-func help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+func Help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
 // noSuchVerb rejects an unknown command and suggests similar ones.
-func noSuchVerb(cmd *cobra.Command, args []string) error {
+func NoSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -19,10 +19,10 @@ func noSuchVerb(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return usagef("unknown command %q: %s", args[0], hint)
+	return Usagef("unknown command %q: %s", args[0], hint)
 }
 
 // jsonFlag adds --json to a command that prints a listing.
-func jsonFlag(cmd *cobra.Command, to *bool) {
+func JSONFlag(cmd *cobra.Command, to *bool) {
 	cmd.Flags().BoolVar(to, "json", false, "print JSON")
 }
