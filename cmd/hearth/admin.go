@@ -17,16 +17,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 )
 
 // admin is the connection to the admin socket of a running host.
 type admin struct {
-	policyFlags
+	policyflag.Flags
 	socket string
 }
 
 func (a *admin) flags(cmd *cobra.Command) {
-	a.policyFlags.add(cmd)
+	a.Flags.Add(cmd)
 	cmd.Flags().StringVar(&a.socket, "socket", "", "use this admin socket instead of the one of the policy")
 }
 
@@ -35,7 +36,7 @@ func (a *admin) path() (string, error) {
 	if a.socket != "" {
 		return a.socket, nil
 	}
-	p, _, err := a.loadUntested()
+	p, _, err := a.LoadUntested()
 	if err != nil {
 		return "", fmt.Errorf("%w\nif the policy of a running host does not load, name its socket: "+
 			"--socket STATE/admin.sock, where STATE is its state folder (by default state, beside the policy)", err)

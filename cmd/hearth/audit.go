@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/audit/trail"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 )
 
 func newAudit() *cobra.Command {
@@ -36,13 +37,13 @@ files. They need no running host, only the right to read its state folder.`,
 
 // auditFlags select the log.
 type auditFlags struct {
-	policyFlags
+	policyflag.Flags
 	file   string
 	asJSON bool
 }
 
 func (f *auditFlags) add(cmd *cobra.Command) {
-	f.policyFlags.add(cmd)
+	f.Flags.Add(cmd)
 	cmd.Flags().StringVar(&f.file, "file", "", "read this file and the older ones beside it instead")
 }
 
@@ -51,7 +52,7 @@ func (f *auditFlags) path() (string, error) {
 	if f.file != "" {
 		return f.file, nil
 	}
-	p, from, err := f.loadUntested()
+	p, from, err := f.LoadUntested()
 	if err != nil {
 		return "", fmt.Errorf("%w\nif the policy does not load, name the log: --file STATE/audit.jsonl, "+
 			"where STATE is the host's state folder (by default state, beside the policy)", err)

@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -38,7 +39,7 @@ default; then the fixed limits. Principals and permits of the policy are shown a
   hearth config --policy /etc/hearth/policy.hcl --json`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, from, err := f.load()
+			p, from, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -63,7 +64,7 @@ default; then the fixed limits. Principals and permits of the policy are shown a
 			return printSettings(cmd.OutOrStdout(), rows, asJSON)
 		},
 	}
-	f.policyFlags.add(cmd)
+	f.Flags.Add(cmd)
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
 	cli.JSONFlag(cmd, &asJSON)
@@ -106,7 +107,7 @@ func policySettings(p *policy.Policy, from string) []setting {
 		return "default"
 	}
 	rows := []setting{
-		{"policy", from, defaultPolicyFile, from},
+		{"policy", from, policyflag.DefaultFile, from},
 		{"scripts", p.Scripts, "scripts", source("scripts")},
 		{"plugins", p.Plugins, "plugins", source("plugins")},
 		{"state", p.State, "state", source("state")},

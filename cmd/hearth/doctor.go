@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -36,7 +37,7 @@ type finding struct {
 const filesLayer = "files"
 
 func newDoctor() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -51,7 +52,7 @@ control group. The exit code is 1 if the host would reject a tenant or a file.`,
   sudo hearth doctor --policy /etc/hearth/policy.hcl --json`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, from, err := f.load()
+			p, from, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -70,7 +71,7 @@ control group. The exit code is 1 if the host would reject a tenant or a file.`,
 			return printFindings(cmd.OutOrStdout(), findings, asJSON)
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

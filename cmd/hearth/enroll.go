@@ -14,6 +14,7 @@ import (
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
 )
@@ -45,7 +46,7 @@ func newEnroll(r *remote) *cobra.Command {
 }
 
 func newEnrollNew() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var key bool
 	var valid time.Duration
 	cmd := &cobra.Command{
@@ -61,7 +62,7 @@ like a password. A running host accepts it within a second.`,
 			if valid <= 0 || valid > maxTokenValid {
 				return cli.Usagef("--valid %s: use more than 0 and at most %s", valid, maxTokenValid)
 			}
-			p, _, err := f.load()
+			p, _, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -84,7 +85,7 @@ like a password. A running host accepts it within a second.`,
 			return nil
 		},
 	}
-	f.addFile(cmd)
+	f.AddFile(cmd)
 	cmd.Flags().BoolVar(&key, "key", false, "for a key of the HMAC channel instead of a certificate")
 	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "validity")
 	return cmd
@@ -100,7 +101,7 @@ type listedToken struct {
 }
 
 func newEnrollList() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -110,7 +111,7 @@ func newEnrollList() *cobra.Command {
   hearth enroll list --json`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, _, err := f.load()
+			p, _, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -122,7 +123,7 @@ func newEnrollList() *cobra.Command {
 			return errors.Join(printTokens(cmd.OutOrStdout(), rows, asJSON, time.Now()), err)
 		},
 	}
-	f.addFile(cmd)
+	f.AddFile(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
@@ -147,7 +148,7 @@ func printTokens(w io.Writer, rows []listedToken, asJSON bool, now time.Time) er
 }
 
 func newEnrollRevoke() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	cmd := &cobra.Command{
 		Use:   "revoke TOKEN-ID",
 		Short: "Remove a token",
@@ -156,7 +157,7 @@ with hearth key revoke or hearth ca revoke.`,
 		Example: `  hearth enroll revoke enroll-3f9a2c1b`,
 		Args:    cli.ExactArgs("TOKEN-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, _, err := f.load()
+			p, _, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -169,6 +170,6 @@ with hearth key revoke or hearth ca revoke.`,
 			return nil
 		},
 	}
-	f.addFile(cmd)
+	f.AddFile(cmd)
 	return cmd
 }

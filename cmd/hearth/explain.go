@@ -11,6 +11,7 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
@@ -30,7 +31,7 @@ type explained struct {
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
-	policyFlags
+	policyflag.Flags
 	who   string
 	rules bool
 	given map[string]*string
@@ -74,7 +75,7 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 			if err != nil {
 				return err
 			}
-			p, _, err := f.load()
+			p, _, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -114,7 +115,7 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 	} {
 		f.given[name] = fl.String(name, "", usage)
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

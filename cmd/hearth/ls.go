@@ -130,7 +130,7 @@ admin socket in the state folder of the policy, which accepts the host's user an
 				}
 				return socket.listWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
 			}
-			if socket.socket != "" || socket.policy != "" || cmd.Flags().Changed("dir") {
+			if socket.socket != "" || socket.File != "" || cmd.Flags().Changed("dir") {
 				return cli.Usagef("--policy, --dir and --socket need --workers; --at names the host of the objects")
 			}
 			list, err := r.list(cmd.Context(), strings.Join(args, ""), all)

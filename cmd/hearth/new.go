@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -74,8 +75,8 @@ func newObjectID(s string) (object.ID, error) {
 // hintTenant prints the necessary addition to the policy in the current directory, if that policy serves the folder
 // without the object's tenant. It ignores a policy that does not load, or is elsewhere.
 func hintTenant(w io.Writer, dir string, id object.ID) {
-	here := policyFlags{dir: "."}
-	p, from, err := here.loadUntested()
+	here := policyflag.Flags{Dir: "."}
+	p, from, err := here.LoadUntested()
 	if err != nil || p.Serves(id.Tenant()) {
 		return
 	}

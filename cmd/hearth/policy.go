@@ -11,6 +11,7 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/analysis"
 )
@@ -33,7 +34,7 @@ make under this file.`,
 }
 
 func newPolicyCheck() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check a policy file and run its tests",
@@ -50,7 +51,7 @@ scripts and plugins are not read; hearth serve --check reads them too.`,
   hearth policy check --policy /etc/hearth/policy.hcl`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, from, err := f.loadChecked()
+			p, from, err := f.LoadChecked()
 			if err != nil {
 				return err
 			}
@@ -67,7 +68,7 @@ scripts and plugins are not read; hearth serve --check reads them too.`,
 			return nil
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	return cmd
 }
 
@@ -79,7 +80,7 @@ func warn(w io.Writer, p *policy.Policy) {
 }
 
 func newPolicyTest() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test",
@@ -90,14 +91,14 @@ host loads a file with a failing test; this command still runs all its tests.`,
   hearth policy test --policy new.hcl --json`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, from, err := f.loadUntested()
+			p, from, err := f.LoadUntested()
 			if err != nil {
 				return err
 			}
 			return printTests(cmd.OutOrStdout(), p.Tests, from, asJSON)
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
@@ -148,8 +149,8 @@ Files whose tests fail are compared too.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var both [2]*policy.Policy
 			for i, path := range args {
-				f := policyFlags{policy: path}
-				p, _, err := f.loadUntested()
+				f := policyflag.Flags{File: path}
+				p, _, err := f.LoadUntested()
 				if err != nil {
 					return err
 				}
@@ -191,7 +192,7 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 }
 
 func newPolicyProve() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prove",
@@ -205,7 +206,7 @@ proves the same in another way.`,
   hearth policy prove --json`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, _, err := f.load()
+			p, _, err := f.Load()
 			if err != nil {
 				return err
 			}
@@ -216,7 +217,7 @@ proves the same in another way.`,
 			return printProof(cmd.OutOrStdout(), analysis.Prove(p, ids), asJSON)
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

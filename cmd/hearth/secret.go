@@ -16,6 +16,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/internal/secretfile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -50,12 +51,12 @@ policy, the file is encrypted. Values are never printed, and never read from the
 
 // secretFlags are the flags of hearth secret set and rotate.
 type secretFlags struct {
-	policyFlags
+	policyflag.Flags
 	tenant, from string
 }
 
 func (f *secretFlags) add(cmd *cobra.Command) {
-	f.policyFlags.add(cmd)
+	f.Flags.Add(cmd)
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "tenant of the secret, if several have a secret of this name")
 	cmd.Flags().StringVar(&f.from, "file", "", "read the value from this file, unchanged")
 }
@@ -126,7 +127,7 @@ objects at the next call of hearth.secret, without a restart.`,
 
 // find returns the policy's secret of a name.
 func (f *secretFlags) find(name string) (policy.Secret, error) {
-	p, from, err := f.loadUntested() // a secret can be written before the rest of the policy is valid
+	p, from, err := f.LoadUntested() // a secret can be written before the rest of the policy is valid
 	if err != nil {
 		return policy.Secret{}, err
 	}
@@ -199,7 +200,7 @@ type listedSecret struct {
 }
 
 func newSecretList() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -210,7 +211,7 @@ files are not opened.`,
   hearth secret list --json`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, _, err := f.loadUntested()
+			p, _, err := f.LoadUntested()
 			if err != nil {
 				return err
 			}
@@ -232,7 +233,7 @@ files are not opened.`,
 			return printSecrets(cmd.OutOrStdout(), rows, asJSON)
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

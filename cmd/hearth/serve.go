@@ -23,6 +23,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/internal/journal"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
@@ -59,7 +60,7 @@ the host (NOTIFY_SOCKET, WATCHDOG_USEC), by the protocols of systemd.`
 
 // serveFlags are the flags of hearth serve.
 type serveFlags struct {
-	policyFlags
+	policyflag.Flags
 	check     bool
 	readyFile string
 	prewarm   int
@@ -79,8 +80,8 @@ func newServe(r *remote) *cobra.Command {
   hearth serve --check`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.policy != "" && cmd.Flags().Changed("dir") {
-				return cli.Usagef("--dir is for the built-in policy only; %s sets its folders", f.policy)
+			if f.File != "" && cmd.Flags().Changed("dir") {
+				return cli.Usagef("--dir is for the built-in policy only; %s sets its folders", f.File)
 			}
 			if _, err := logSettings(cmd, &f); err != nil {
 				return err
@@ -94,7 +95,7 @@ func newServe(r *remote) *cobra.Command {
 			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	f.policyFlags.add(cmd)
+	f.Flags.Add(cmd)
 	f.logFlags(cmd)
 	f.drainFlag(cmd)
 	fl := cmd.Flags()
@@ -163,14 +164,14 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 			parent.Fail(display.Escape(cli.Unshield(err.Error())))
 		}
 	}()
-	path, err := f.path()
+	path, err := f.Path()
 	if err != nil {
 		return err
 	}
 	if err := folder.CheckPolicyFile(path); err != nil {
 		return err
 	}
-	p, from, err := f.read(path, policyfile.Load)
+	p, from, err := f.Read(path, policyfile.Load)
 	if err != nil {
 		return err
 	}
@@ -332,7 +333,7 @@ func explainListen(err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &listen):
 		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s shows whether it is a host; "+
-			"or use another address in %s", err, shell.Quote(reachable(listen.Address)), defaultPolicyFile)
+			"or use another address in %s", err, shell.Quote(reachable(listen.Address)), policyflag.DefaultFile)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w\nthis user cannot listen there: "+
 			"ports below 1024 and folders of other users need more rights", err)

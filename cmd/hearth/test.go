@@ -8,10 +8,11 @@ import (
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 )
 
 func newTest() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "test [PREFIX]",
@@ -25,7 +26,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
   hearth test --dir my --json`,
 		Args: cli.AtMostOne("PREFIX"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p, _, err := f.loadUntested()
+			p, _, err := f.LoadUntested()
 			if err != nil {
 				return err
 			}
@@ -80,7 +81,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 			return nil
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

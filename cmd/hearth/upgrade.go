@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli"
+	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/internal/upgrade"
 )
 
 func newUpgrade() *cobra.Command {
-	var f policyFlags
+	var f policyflag.Flags
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "upgrade",
@@ -34,7 +35,7 @@ process until the connection ends; a "single" instance starts again in the new p
 			if upgrade.Supported != nil {
 				return upgrade.Supported
 			}
-			p, _, err := f.loadUntested() // the new process runs the policy's tests
+			p, _, err := f.LoadUntested() // the new process runs the policy's tests
 			if err != nil {
 				return err
 			}
@@ -49,7 +50,7 @@ process until the connection ends; a "single" instance starts again in the new p
 			return nil
 		},
 	}
-	f.add(cmd)
+	f.Add(cmd)
 	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Minute,
 		"time limit of the wait for the result; the upgrade itself continues")
 	return cmd
