@@ -134,7 +134,7 @@ func printReport(w io.Writer, r *trail.Report, asJSON bool) error {
 			r.First, r.Last, display.Quote(r.Head))
 	}
 	if r.Problems != nil {
-		return cli.ExitCode(cli.ExitFailed)
+		return cli.ExitFailed
 	}
 	return nil
 }

@@ -254,8 +254,8 @@ func printResult(w io.Writer, v any, err error) error {
 // checkMember rejects a name that is valid on no host.
 func checkMember(what, name string) error {
 	if !object.Method(name).Callable() {
-		return cli.Usagef("%s %q: use letters, digits and '_', a letter first; dotted and private names are not callable",
-			what, name)
+		return cli.Usagef("%s %q: use letters, digits and '_', a letter first; "+
+			"dotted and private names are not callable", what, name)
 	}
 	return nil
 }

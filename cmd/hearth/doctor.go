@@ -191,7 +191,7 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 		}
 	}
 	if bad+wrong > 0 {
-		return cli.ExitCode(cli.ExitFailed)
+		return cli.ExitFailed
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func main() {
 	}
 	if err := noCore(); err != nil {
 		cli.Complain(os.Stderr, err)
-		os.Exit(cli.ExitFailed)
+		os.Exit(int(cli.ExitFailed))
 	}
-	os.Exit(cli.Run(context.Background(), newRoot(), os.Args[1:]))
+	os.Exit(int(cli.Run(context.Background(), newRoot(), os.Args[1:])))
 }

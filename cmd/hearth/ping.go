@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
-
-	"github.com/spf13/cobra"
 )
 
 // pinged is the result of hearth ping. Times are in milliseconds.

@@ -129,7 +129,7 @@ func printTests(w io.Writer, tests []policy.TestResult, from string, asJSON bool
 		fmt.Fprintf(w, "%s: %s, %d failed\n", from, display.Plural(len(tests), "test"), failed)
 	}
 	if failed > 0 {
-		return cli.ExitCode(cli.ExitFailed)
+		return cli.ExitFailed
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 		}
 	}
 	if len(changes) > 0 {
-		return cli.ExitCode(cli.ExitFailed)
+		return cli.ExitFailed
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 		}
 	}
 	if proof.Counter != nil {
-		return cli.ExitCode(cli.ExitFailed)
+		return cli.ExitFailed
 	}
 	return nil
 }

@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/hearthhost/hearth/internal/cli"
-
 	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/internal/cli"
 )
 
 func newRollback() *cobra.Command {

@@ -3,9 +3,9 @@ package main
 import (
 	"errors"
 
-	"github.com/hearthhost/hearth/internal/cli"
-
 	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/internal/cli"
 )
 
 const rootLong = `Hearth is a secure host daemon: a Lua script in a folder becomes a remote object that

@@ -171,7 +171,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if err := folder.CheckPolicyFile(path); err != nil {
 		return err
 	}
-	p, from, err := f.Read(path, policyfile.Load)
+	p, from, err := f.LoadFrom(path)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/hearthhost/hearth/internal/cli"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/internal/cli"
 )
 
 // readSilently reads a line from a terminal without echo, after a prompt. ok is false if f is not a terminal.
@@ -35,7 +35,7 @@ func readSilently(f *os.File, prompt io.Writer, what string) (line []byte, ok bo
 		case <-signals:
 			_ = unix.IoctlSetTermios(fd, terminalSet, before)
 			fmt.Fprintln(prompt)
-			os.Exit(cli.ExitFailed)
+			os.Exit(int(cli.ExitFailed))
 		case <-done:
 		}
 	}()

@@ -6,10 +6,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// help runs a command that only has subcommands.
+// Help runs a command that only has subcommands.
 func Help(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
-// noSuchVerb rejects an unknown command and suggests similar ones.
+// NoSuchCommand rejects an unknown command and suggests similar ones.
 func NoSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -23,6 +23,6 @@ func NoSuchCommand(cmd *cobra.Command, args []string) error {
 }
 
 // jsonFlag adds --json to a command that prints a listing.
-func JSONFlag(cmd *cobra.Command, to *bool) {
-	cmd.Flags().BoolVar(to, "json", false, "print JSON")
+func JSONFlag(cmd *cobra.Command, value *bool) {
+	cmd.Flags().BoolVar(value, "json", false, "print JSON")
 }

@@ -1,3 +1,11 @@
+// Package cli has the rules that all commands of hearth share: errors and exit codes, checks of arguments, and help.
+//
+// [Run] executes a command line. A command returns [Usagef] for an invalid command line, [ExitFailed] for a failure
+// that it has printed, and any other error for the rest. Run prints these errors and returns the exit code. Negative
+// numbers are arguments and not flags: Run marks them before cobra parses the command line, and [Unshield] removes the
+// mark.
+//
+// Subpackages of this package have the commands of one concept each. This package depends on no command.
 package cli
 
 import (
@@ -7,16 +15,16 @@ import (
 	"io"
 	"strings"
 
-	"github.com/hearthhost/hearth/internal/cli/display"
-
 	"github.com/spf13/cobra"
+
+	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 // Exit codes, see doc/cli.md.
 const (
-	exitOK     = 0
-	ExitFailed = 1 // failure, or the host rejected the request
-	exitUsage  = 2 // invalid command line; nothing was done
+	exitOK     ExitCode = 0
+	ExitFailed ExitCode = 1 // failure, or the host rejected the request
+	exitUsage  ExitCode = 2 // invalid command line; nothing was done
 )
 
 // usageError is a mistake on the command line.
@@ -25,18 +33,19 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// usagef returns a [usageError].
+// Usagef returns the error of an invalid command line. It ends the program with exit code 2.
 func Usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-// exitCode is an error that ends the program with this code and without a message.
+// ExitCode is an error that ends the program with this code and without a message.
 type ExitCode int
 
 func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// run executes a command line and returns the exit code. It prints errors on the command's standard error.
-func Run(ctx context.Context, root *cobra.Command, args []string) int {
+// Run executes a command line and returns the exit code. It prints errors on the command's standard error. Its output
+// passes through a [display.Writer].
+func Run(ctx context.Context, root *cobra.Command, args []string) ExitCode {
 	out, errOut := display.NewWriter(root.OutOrStdout()), display.NewWriter(root.ErrOrStderr())
 	defer func() { _ = errors.Join(out.Close(), errOut.Close()) }() // an error here cannot be printed
 	root.SetOut(out)
@@ -49,7 +58,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &silent):
-		return int(silent)
+		return silent
 	case errors.As(err, &usage):
 		Complain(cmd.ErrOrStderr(), err)
 		fmt.Fprintf(cmd.ErrOrStderr(), "see: %s --help\n", cmd.CommandPath())
@@ -59,12 +68,12 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	return ExitFailed
 }
 
-// complain prints an error, with further lines indented.
+// Complain prints an error, with further lines indented.
 func Complain(w io.Writer, err error) {
 	fmt.Fprintln(w, "hearth: "+display.Indent(strings.TrimRight(Unshield(err.Error()), "\n")))
 }
 
-// exactArgs requires exactly the named arguments.
+// ExactArgs requires exactly the named arguments.
 func ExactArgs(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < len(names) {
@@ -77,7 +86,7 @@ func ExactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// atMostOne accepts one argument or none.
+// AtMostOne accepts one argument or none.
 func AtMostOne(name string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {

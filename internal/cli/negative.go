@@ -37,7 +37,7 @@ func takesValue(cmd *cobra.Command, arg string) bool {
 	return f != nil && f.NoOptDefVal == ""
 }
 
-// unshield removes the marks of shieldNegatives, also from an error that quotes an argument.
+// Unshield removes the marks of shieldNegatives, also from an error that quotes an argument.
 func Unshield(s string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(s, shield, ""), `\x00-`, "-")
 }

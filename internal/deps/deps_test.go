@@ -805,12 +805,36 @@ var edges = []edge{
 		why: "it formats values and imports nothing of Hearth",
 	},
 	{
+		pkg: "internal/cli",
+		why: "rules that all commands share; it depends on no command",
+		may: []string{
+			"internal/cli/display",
+		},
+	},
+	{
+		pkg: "internal/cli/policyflag",
+		why: "it chooses and reads the policy of a command",
+		may: []string{
+			"host",
+			"policy",
+			"policy/policyfile",
+		},
+	},
+	{
+		pkg: "internal/cli/value",
+		why: "it converts values and makes no call",
+		may: []string{
+			"codec",
+			"codec/pyro",
+			"internal/cli/display",
+		},
+	},
+	{
 		pkg: "cmd/hearth",
 		why: "commands start other packages and contain no logic",
 		may: []string{
 			"audit/trail",
 			"client",
-			"codec",
 			"codec/pyro",
 			"host",
 			"host/advice",
@@ -822,7 +846,10 @@ var edges = []edge{
 			"host/usage",
 			"internal/bytesize",
 			"internal/cgroup",
+			"internal/cli",
 			"internal/cli/display",
+			"internal/cli/policyflag",
+			"internal/cli/value",
 			"internal/journal",
 			"internal/safefile",
 			"internal/secretfile",
@@ -1002,6 +1029,8 @@ var doors = []struct {
 		why:    "only commands parse flags",
 		at: []string{
 			"cmd/hearth",
+			"internal/cli",
+			"internal/cli/policyflag",
 		},
 	},
 	{

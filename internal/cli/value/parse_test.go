@@ -18,7 +18,7 @@ func bigInt(s string) *big.Int {
 
 var compareBig = cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })
 
-func TestParseArgument(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		in   string
@@ -46,16 +46,16 @@ func TestParseArgument(t *testing.T) {
 	for _, tt := range tests {
 		got, err := Parse(tt.in)
 		if err != nil {
-			t.Errorf("parseArgument(%q): %v", tt.in, err)
+			t.Errorf("Parse(%q): %v", tt.in, err)
 			continue
 		}
 		if diff := cmp.Diff(tt.want, got, compareBig); diff != "" {
-			t.Errorf("parseArgument(%q): -want +got\n%s", tt.in, diff)
+			t.Errorf("Parse(%q): -want +got\n%s", tt.in, diff)
 		}
 	}
 }
 
-func TestParseArgumentRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ in, want string }{
 		{"[1, 2", "is not JSON"},
@@ -70,7 +70,7 @@ func TestParseArgumentRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if v, err := Parse(tt.in); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("parseArgument(%.40q) = %v, %v, want an error with %q", tt.in, v, err, tt.want)
+			t.Errorf("Parse(%.40q) = %v, %v, want an error with %q", tt.in, v, err, tt.want)
 		}
 	}
 }

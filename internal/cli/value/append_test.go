@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 )
 
-func TestAppendJSON(t *testing.T) {
+func TestAppend(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		in   any
@@ -46,15 +46,15 @@ func TestAppendJSON(t *testing.T) {
 	for _, tt := range tests {
 		got := string(Append(nil, tt.in))
 		if got != tt.want {
-			t.Errorf("appendJSON(%#v) = %s, want %s", tt.in, got, tt.want)
+			t.Errorf("Append(%#v) = %s, want %s", tt.in, got, tt.want)
 		}
 		if !json.Valid([]byte(got)) {
-			t.Errorf("appendJSON(%#v) = %s, which is not JSON", tt.in, got)
+			t.Errorf("Append(%#v) = %s, which is not JSON", tt.in, got)
 		}
 	}
 }
 
-func TestRaised(t *testing.T) {
+func TestExceptionText(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		class string
@@ -68,7 +68,7 @@ func TestRaised(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := ExceptionText(tt.class, tt.args); got != tt.want {
-			t.Errorf("raised(%q, %v) = %q, want %q", tt.class, tt.args, got, tt.want)
+			t.Errorf("ExceptionText(%q, %v) = %q, want %q", tt.class, tt.args, got, tt.want)
 		}
 	}
 }

@@ -1,3 +1,12 @@
+// Package policyflag has the flags with which a command chooses its policy, and loads it.
+//
+// Without a flag the policy is the file policy.hcl in the current directory, or the built-in policy if that file does
+// not exist. A file that may exist but cannot be examined is an error: the built-in policy must not replace it. Each
+// load also returns the source of the policy for messages, which is the path of the file or a description of the
+// built-in policy.
+//
+// [Flags.Load] requires that the policy's tests pass, [Flags.LoadUntested] does not, and [Flags.LoadChecked] also
+// makes the checks of a starting host. The package reads policy files only; it opens no key, secret or script.
 package policyflag
 
 import (
@@ -14,36 +23,37 @@ import (
 	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
-// defaultPolicyFile is the policy file in the current directory.
+// DefaultFile is the policy file in the current directory.
 const DefaultFile = "policy.hcl"
 
 // loadFunc reads a policy file for a host with a user id.
 type loadFunc func(path string, hostUID int) (*policy.Policy, error)
 
-// policyFlags select the policy of a command.
+// Flags select the policy of a command.
 type Flags struct {
 	File string // file; "" for policy.hcl in the current directory, or the built-in policy without it
 	Dir  string // folder of the built-in policy
 }
 
+// Add adds --policy and --dir to a command.
 func (f *Flags) Add(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.File, "policy", "", "policy file (default: ./policy.hcl if it exists, or the built-in policy)")
 	fl.StringVar(&f.Dir, "dir", ".", "folder of the built-in policy, with scripts/")
 }
 
-// addFile is add for a command that the built-in policy does not concern.
+// AddFile adds --policy to a command that cannot use the built-in policy.
 func (f *Flags) AddFile(cmd *cobra.Command) {
 	f.Dir = "."
 	cmd.Flags().StringVar(&f.File, "policy", "", "the host's policy file (default: ./policy.hcl)")
 }
 
-// load reads the policy and returns its source.
+// Load reads the policy and returns its source. The tests of the policy must pass.
 func (f *Flags) Load() (p *policy.Policy, from string, err error) {
 	return f.loadBy(policyfile.Load)
 }
 
-// loadUntested is load for a policy whose tests may fail.
+// LoadUntested reads the policy, whose tests may fail, and returns its source.
 func (f *Flags) LoadUntested() (p *policy.Policy, from string, err error) {
 	return f.loadBy(policyfile.LoadUntested)
 }
@@ -53,10 +63,10 @@ func (f *Flags) loadBy(load loadFunc) (p *policy.Policy, from string, err error)
 	if err != nil {
 		return nil, "", err
 	}
-	return f.Read(path, load)
+	return f.read(path, load)
 }
 
-// loadChecked is load, with the checks of a starting host.
+// LoadChecked reads the policy, makes the checks of a starting host, and returns the source of the policy.
 func (f *Flags) LoadChecked() (p *policy.Policy, from string, err error) {
 	path, err := f.Path()
 	if err != nil {
@@ -65,7 +75,7 @@ func (f *Flags) LoadChecked() (p *policy.Policy, from string, err error) {
 	if err := folder.CheckPolicyFile(path); err != nil {
 		return nil, "", err
 	}
-	if p, from, err = f.Read(path, policyfile.Load); err != nil {
+	if p, from, err = f.LoadFrom(path); err != nil {
 		return nil, "", err
 	}
 	if err := host.CheckPolicy(p); err != nil {
@@ -74,7 +84,7 @@ func (f *Flags) LoadChecked() (p *policy.Policy, from string, err error) {
 	return p, from, nil
 }
 
-// path returns the policy file, "" for the built-in policy.
+// Path returns the policy file, "" for the built-in policy.
 func (f *Flags) Path() (string, error) {
 	if f.File != "" {
 		return f.File, nil
@@ -89,8 +99,13 @@ func (f *Flags) Path() (string, error) {
 	return "", nil
 }
 
-// read reads the policy file that path has returned.
-func (f *Flags) Read(path string, load loadFunc) (p *policy.Policy, from string, err error) {
+// LoadFrom reads the policy file that [Flags.Path] has returned, and returns its source.
+func (f *Flags) LoadFrom(path string) (p *policy.Policy, from string, err error) {
+	return f.read(path, policyfile.Load)
+}
+
+// read reads the policy file that [Flags.Path] has returned.
+func (f *Flags) read(path string, load loadFunc) (p *policy.Policy, from string, err error) {
 	if path == "" {
 		p, err = policy.Default(f.Dir, os.Getuid())
 		if err != nil {

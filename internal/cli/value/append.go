@@ -19,7 +19,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
-// appendJSON appends a value as one line of JSON. Integers of any size are exact, floats keep their decimal point,
+// Append appends a value as one line of JSON. Integers of any size are exact, floats keep their decimal point,
 // tuples and sets are arrays, bytes are {"data", "encoding"}. Complex numbers, times and infinities are strings.
 func Append(b []byte, v any) []byte {
 	switch v := v.(type) {
@@ -157,7 +157,7 @@ func appendException(b []byte, e *codec.Exception) []byte {
 	return append(b, '}')
 }
 
-// raised formats an exception for people: its bare class, then its arguments.
+// ExceptionText formats an exception for people: its bare class, then its arguments.
 func ExceptionText(class string, args []any) string {
 	class = pyro.BareClass(class)
 	switch len(args) {
@@ -172,9 +172,9 @@ func ExceptionText(class string, args []any) string {
 	return class + ": " + string(appendSlice(nil, reflect.ValueOf(args)))
 }
 
-// into converts a decoded value into a Go value.
-func Decode(v any, to any) error {
-	if err := json.Unmarshal(Append(nil, v), to); err != nil {
+// Decode stores a value of a reply in the Go value that target points to, by the rules of [json.Unmarshal].
+func Decode(v, target any) error {
+	if err := json.Unmarshal(Append(nil, v), target); err != nil {
 		return fmt.Errorf("the host sent an invalid response: %w", err)
 	}
 	return nil

@@ -1,3 +1,11 @@
+// Package value converts the values of calls between the command line, Go and JSON.
+//
+// [Parse] reads an argument, [Append] formats a result as one line of JSON, [ExceptionText] formats an exception for
+// people, and [Decode] fills a Go value from a result. JSON here is exact: integers have any size, floats keep their
+// decimal point, and every accepted argument is formatted in a form that is accepted as the same value. Invisible
+// characters are escaped.
+//
+// The package does not depend on commands, flags or connections.
 package value
 
 import (
@@ -11,7 +19,7 @@ import (
 	"unicode/utf8"
 )
 
-// parseArgument parses a value of the command line: JSON, or a bare string without the characters of JSON's syntax.
+// Parse parses a value of the command line: JSON, or a bare string without the characters of JSON's syntax.
 // Integers are int64 or *big.Int, other numbers float64. {"data": "<base64>", "encoding": "base64"}, the form of bytes
 // in results, is []byte.
 func Parse(s string) (any, error) {
