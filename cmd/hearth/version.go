@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 

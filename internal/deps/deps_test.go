@@ -816,6 +816,7 @@ var edges = []edge{
 		why: "it chooses and reads the policy of a command",
 		may: []string{
 			"host",
+			"host/folder",
 			"policy",
 			"policy/policyfile",
 		},
