@@ -16,7 +16,6 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -33,16 +32,16 @@ type exchange struct {
 func hearthExchange(w *work, batch int) (*exchange, error) {
 	ser := codec.ByID(codec.Serpent)
 	request := wire.Message{
-		Protocol:   object.Pyro4,
+		Protocol:   wire.Pyro4,
 		Type:       wire.Invoke,
-		Serializer: pyro.SerializerNumber(object.Pyro4, ser),
+		Serializer: pyro.SerializerNumber(wire.Pyro4, ser),
 		Seq:        1,
 	}
 	answer := request
 	answer.Type, answer.HasCorr = wire.Result, true
 	params, result, err := arguments(w), w.result(), error(nil)
 	if batch == 1 {
-		request.Payload, err = codec.AppendCall(ser, nil, workID, w.method, params, nil, false)
+		request.Payload, err = pyro.AppendCall(ser, nil, workID, w.method, params, nil, false)
 	} else {
 		calls, results := make([]any, batch), make([]any, batch)
 		for i := range calls {
@@ -51,7 +50,7 @@ func hearthExchange(w *work, batch int) (*exchange, error) {
 		}
 		request.Flags, answer.Flags = wire.Batch, wire.Batch
 		result = results
-		request.Payload, err = codec.AppendCall(ser, nil, workID, "<batch>", calls, nil, true)
+		request.Payload, err = pyro.AppendCall(ser, nil, workID, "<batch>", calls, nil, true)
 	}
 	if err != nil {
 		return nil, err
@@ -205,9 +204,9 @@ func generate(ctx context.Context, args string, in io.Reader, out io.Writer) err
 func connectPyro(nc net.Conn) error {
 	ser := codec.ByID(codec.Serpent)
 	hello := wire.Message{
-		Protocol:   object.Pyro4,
+		Protocol:   wire.Pyro4,
 		Type:       wire.Connect,
-		Serializer: pyro.SerializerNumber(object.Pyro4, ser),
+		Serializer: pyro.SerializerNumber(wire.Pyro4, ser),
 	}
 	payload, err := codec.Append(ser, nil, map[string]any{"handshake": "hello"})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 )
 
 // TestBatchesCanBeScanned: the scan of a batch must find every method, because the host decides on them.
@@ -16,12 +17,12 @@ func TestBatchesCanBeScanned(t *testing.T) {
 			codec.Tuple{"a", codec.Tuple{1}, map[string]any{}},
 			codec.Tuple{"b", codec.Tuple(nil), map[string]any{}},
 		}
-		payload, err := codec.AppendCall(ser, nil, "acme.thing", "<batch>", calls, nil, true)
+		payload, err := pyro.AppendCall(ser, nil, "acme.thing", "<batch>", calls, nil, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var h codec.Head
-		if err := ser.ScanCall(payload, true, &h); err != nil {
+		var h pyro.Head
+		if err := pyro.ScanCall(ser, payload, true, &h); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}

@@ -153,7 +153,7 @@ func (c *conn) encode(id object.ID, r request) (payload [3][]byte, err error) {
 		}
 	}
 	c.enc.Reset(c.payload[:0])
-	if err := codec.WriteCall(c.client.ser, c.enc, string(id), r.method, r.args, r.kw, r.nullKw); err != nil {
+	if err := pyro.WriteCall(c.client.ser, c.enc, string(id), r.method, r.args, r.kw, r.nullKw); err != nil {
 		return payload, err
 	}
 	payload, err = c.enc.Pieces()

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 )
 
 // recordedCall returns the payload of one recorded call.
@@ -25,17 +26,17 @@ func TestBinaryScanCallAllocates(t *testing.T) {
 		{"msgpack", "pyro5-msgpack.jsonl", "batch.req"},
 	} {
 		doc, s := recordedCall(t, c.file, c.name), codec.ByName(c.serializer)
-		h := codec.Head{Batch: make([][]byte, 0, 8)}
+		h := pyro.Head{Batch: make([][]byte, 0, 8)}
 		batch := c.name == "batch.req"
 		if n := testing.AllocsPerRun(100, func() {
-			if err := s.ScanCall(doc, batch, &h); err != nil {
+			if err := pyro.ScanCall(s, doc, batch, &h); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
 			t.Errorf("%s %s: ScanCall allocates %v times, want 0", c.serializer, c.name, n)
 		}
 		if n := testing.AllocsPerRun(100, func() {
-			if err := s.DecodeCall(doc, codec.Limits{}, pyNone{}); err != nil {
+			if err := pyro.DecodeCall(s, doc, codec.Limits{}, pyNone{}); err != nil {
 				t.Fatal(err)
 			}
 		}); n != 0 {
@@ -56,9 +57,9 @@ func BenchmarkBinary(b *testing.B) {
 func benchmarkSerializer(b *testing.B, s codec.Serializer, call, doc []byte) {
 	b.Run(s.Name()+"/scan", func(b *testing.B) {
 		b.ReportAllocs()
-		var h codec.Head
+		var h pyro.Head
 		for b.Loop() {
-			if err := s.ScanCall(call, false, &h); err != nil {
+			if err := pyro.ScanCall(s, call, false, &h); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -96,7 +97,7 @@ func BenchmarkText(b *testing.B) {
 	}
 	for _, name := range []string{"serpent", "json"} {
 		s := codec.ByName(name)
-		call, err := codec.AppendCall(s, nil, "example.service", "add", v, nil, false)
+		call, err := pyro.AppendCall(s, nil, "example.service", "add", v, nil, false)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 )
@@ -22,7 +23,7 @@ func TestBorrowedBytesAreNotCopied(t *testing.T) {
 		e := s.NewEncoder(nil)
 		e.Borrow(500)
 		params := []any{large[:499], large, "text", more}
-		if err := codec.WriteCall(s, e, "o", "m", params, nil, false); err != nil {
+		if err := pyro.WriteCall(s, e, "o", "m", params, nil, false); err != nil {
 			t.Fatal(err)
 		}
 		p, err := e.Pieces()
@@ -32,7 +33,7 @@ func TestBorrowedBytesAreNotCopied(t *testing.T) {
 		if got := unsafestr.Most(large, p[1]); got != borrows {
 			t.Errorf("%s: borrowed %d bytes", name, len(p[1]))
 		}
-		whole, err := codec.AppendCall(s, nil, "o", "m", params, nil, false)
+		whole, err := pyro.AppendCall(s, nil, "o", "m", params, nil, false)
 		if err != nil || !bytes.Equal(bytes.Join(p[:], nil), whole) {
 			t.Errorf("%s: the pieces are not the document: %v", name, err)
 		}

@@ -1,9 +1,9 @@
-// Package codec reads and writes the payloads of Pyro messages in the formats serpent, json and msgpack. It converts
+// Package codec reads and writes documents in the formats serpent, json and msgpack of Pyro messages. It converts
 // between bytes and [object.Sink] events and stores no values. [Append] and [Unmarshal] convert to and from Go
 // values. No input is ever executed. Every decoder bounds depth, elements and digits before it allocates.
 //
-// [Serializer.ScanCall] finds object and method at the head of a call without decoding the arguments. The host reads
-// nothing else of a payload before the policy decision.
+// A [Reader] reads a document in parts, for the layouts of calls. They are in the packages of the gateways, for example
+// codec/pyro.
 //
 // Source: doc/wire.md "Payloads"; vectors in testdata.
 package codec
@@ -44,27 +44,6 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Head is the result of [Serializer.ScanCall]. Its slices alias the scanned payload where the text has no escapes.
-type Head struct {
-	Object []byte
-	Method []byte
-	// First is the first positional argument if it is a text, else nil. It is the attribute name of __getattr__ and
-	// __setattr__.
-	First []byte
-	// Batch holds the method of each call of a batch, in order.
-	Batch [][]byte
-}
-
-// addCall appends the method of one call of a batch.
-func (h *Head) addCall(method []byte) error {
-	if len(h.Batch) == object.MaxBatch {
-		return object.Errorf(object.CodeTooLarge,
-			"limit exceeded: a batch of more than %d calls; not executed", object.MaxBatch)
-	}
-	h.Batch = append(h.Batch, method)
-	return nil
-}
-
 // Serializer is one payload format. All are stateless and safe for concurrent use.
 //
 // Decoding errors are *object.Error with CodeInvalid, or CodeTooLarge for an exceeded limit. The message gives the
@@ -75,17 +54,6 @@ type Serializer interface {
 	Name() string
 	// Decode feeds the single value of doc to the sink.
 	Decode(doc []byte, lim Limits, sink object.Sink) error
-	// DecodeCall feeds two values of a call's payload to the sink. The first is the positional arguments: a list or
-	// tuple, for a batch the list of triples. The second is the keyword arguments: a dict or Null. Object and method
-	// are skipped.
-	DecodeCall(doc []byte, lim Limits, sink object.Sink) error
-	// ScanCall fills h from the head of a call. The keys may be in any order. It reads as little of the payload as
-	// possible and does not allocate for a call without escapes. It rejects every error that a decoder rejects in
-	// the scanned bytes.
-	ScanCall(doc []byte, batch bool, h *Head) error
-	// ScanConnect returns the object id in the payload of a CONNECT, "" without one. A payload without the key
-	// "handshake" is a KeyError with the message "'handshake'", as in Pyro.
-	ScanConnect(doc []byte) (objectID string, err error)
 	// NewEncoder returns an encoder that appends one document to buf.
 	NewEncoder(buf []byte) Encoder
 }
@@ -127,15 +95,9 @@ func ByName(name string) Serializer {
 	return nil
 }
 
-// checkConnect returns the object id that ScanConnect found, or an error if the key "handshake" is missing.
-func checkConnect(id []byte, handshake bool) (string, error) {
-	if !handshake {
-		return "", invalid("KeyError", "'handshake'")
-	}
-	return string(id), nil
-}
+// Discard is a sink that discards all values. A decoder that feeds it validates a value and skips it.
+var Discard object.Sink = noSink{}
 
-// noSink discards all values. A decoder that feeds it validates and skips.
 type noSink struct{}
 
 func (noSink) Null() error                  { return nil }

@@ -25,7 +25,7 @@ func TestExceptionsTravel(t *testing.T) {
 	}
 	enc := codec.ByName("serpent").NewEncoder(nil)
 	e.Traceback = nil
-	if err := codec.WriteException(enc, e); err != nil {
+	if err := codec.Write(enc, e); err != nil {
 		t.Fatal(err)
 	}
 	doc, err := enc.Document()

@@ -7,13 +7,10 @@ import (
 )
 
 // jsonReader is a position in one document.
-type jsonReader struct {
-	textReader
-	begun bool // the first key of the call has been read
-}
+type jsonReader struct{ source }
 
 func newJSONReader(doc []byte, lim Limits) jsonReader {
-	return jsonReader{textReader: newTextReader(doc, lim)}
+	return jsonReader{newSource(doc, lim)}
 }
 
 // peek skips blanks and returns the first byte of the next token, 0 at the end.
@@ -27,6 +24,21 @@ func (r *jsonReader) peek() byte {
 		}
 	}
 	return 0
+}
+
+// token returns the type of the next value.
+func (r *jsonReader) token() Token {
+	switch r.peek() {
+	case '"':
+		return TokenText
+	case '[':
+		return TokenSequence
+	case '{':
+		return TokenDict
+	case 'n':
+		return TokenNull
+	}
+	return TokenOther
 }
 
 func (r *jsonReader) syntaxError(label string) error {

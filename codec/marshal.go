@@ -53,19 +53,6 @@ func (marshal) Decode(doc []byte, _ Limits, sink object.Sink) error {
 
 func marshalTooShort() error { return invalid("EOFError", "marshal data too short") }
 
-// DecodeCall rejects every document.
-func (marshal) DecodeCall([]byte, Limits, object.Sink) error { return marshalRejected() }
-
-// ScanCall rejects every document.
-func (marshal) ScanCall([]byte, bool, *Head) error { return marshalRejected() }
-
-// ScanConnect rejects every document.
-func (marshal) ScanConnect([]byte) (string, error) { return "", marshalRejected() }
-
-func marshalRejected() error {
-	return invalid("SerializeError", "marshal is not accepted; use serpent, json or msgpack")
-}
-
 // NewEncoder returns an encoder that appends one document to buf. It accepts the values of an exception: null, bool,
 // text, and lists, tuples and dicts of announced size.
 func (marshal) NewEncoder(buf []byte) Encoder {

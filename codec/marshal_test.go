@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -68,7 +69,7 @@ func TestMarshalException(t *testing.T) {
 	t.Parallel()
 	e := codec.ByID(codec.MarshalData).NewEncoder(nil)
 	ex := &codec.Exception{Class: "builtins.ValueError", Args: []any{"é"}, Traceback: []string{"line\n"}}
-	if err := codec.WriteException(e, ex); err != nil {
+	if err := codec.Write(e, ex); err != nil {
 		t.Fatal(err)
 	}
 	doc, err := e.Document()
@@ -87,11 +88,11 @@ func TestMarshalIsRejected(t *testing.T) {
 	}
 	s := codec.ByID(codec.MarshalData)
 	for _, m := range conversation(t, "pyro5-marshal.jsonl") {
-		_, connectErr := s.ScanConnect(m.payload)
+		_, connectErr := pyro.ScanConnect(s, m.payload)
 		for what, err := range map[string]error{
 			"ScanConnect": connectErr,
-			"ScanCall":    s.ScanCall(m.payload, m.batch, new(codec.Head)),
-			"DecodeCall":  s.DecodeCall(m.payload, codec.Limits{}, pyNone{}),
+			"ScanCall":    pyro.ScanCall(s, m.payload, m.batch, new(pyro.Head)),
+			"DecodeCall":  pyro.DecodeCall(s, m.payload, codec.Limits{}, pyNone{}),
 		} {
 			wantError(t, m.name+" "+what, err, object.CodeInvalid, "SerializeError")
 		}

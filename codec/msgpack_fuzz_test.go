@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 )
 
 func FuzzMsgpack(f *testing.F) {
@@ -50,14 +51,14 @@ func fuzzBinary(t *testing.T, s codec.Serializer, doc []byte) {
 	if err == nil {
 		checkStable(t, s, doc)
 	}
-	_, _ = s.ScanConnect(doc)
-	var h codec.Head
-	_ = s.ScanCall(doc, true, &h)
-	if s.ScanCall(doc, false, &h) != nil {
+	_, _ = pyro.ScanConnect(s, doc)
+	var h pyro.Head
+	_ = pyro.ScanCall(s, doc, true, &h)
+	if pyro.ScanCall(s, doc, false, &h) != nil {
 		return
 	}
 	var p, whole pyRepr
-	if s.DecodeCall(doc, codec.Limits{}, &p) == nil && s.Decode(doc, codec.Limits{}, &whole) == nil {
+	if pyro.DecodeCall(s, doc, codec.Limits{}, &p) == nil && s.Decode(doc, codec.Limits{}, &whole) == nil {
 		head := pyQuote(h.Object, true) + ", " + pyQuote(h.Method, true) + ", "
 		if !bytes.HasPrefix([]byte(whole.out.String()[1:]), []byte(head)) {
 			t.Fatalf("ScanCall found %s in %s", head, whole.out.String())

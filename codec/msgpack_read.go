@@ -11,16 +11,10 @@ import (
 
 // msgpackReader is a position in one document. It compares every announced length with the remaining bytes before it
 // allocates.
-type msgpackReader struct {
-	doc      []byte
-	pos      int
-	lim      Limits
-	elements int // values that the containers may still hold
-}
+type msgpackReader struct{ source }
 
 func newMsgpackReader(doc []byte, lim Limits) msgpackReader {
-	lim = lim.withDefaults()
-	return msgpackReader{doc: doc, lim: lim, elements: lim.Elements}
+	return msgpackReader{newSource(doc, lim)}
 }
 
 func isMsgpackArray(c byte) bool { return c&0xf0 == 0x90 || c == 0xdc || c == 0xdd }
@@ -133,19 +127,49 @@ func (r *msgpackReader) open(depth int) (int, error) {
 	return int(n), nil
 }
 
-// callHead reads the header of a call, which must be an array of four.
-func (r *msgpackReader) callHead() error {
-	if r.pos == len(r.doc) {
-		return r.truncated()
+// token returns the type of the next value.
+func (r *msgpackReader) token() Token {
+	switch c := r.peek(); {
+	case isMsgpackText(c):
+		return TokenText
+	case isMsgpackArray(c):
+		return TokenSequence
+	case isMsgpackMap(c):
+		return TokenDict
+	case c == 0xc0:
+		return TokenNull
 	}
+	return TokenOther
+}
+
+// openSequence reads the header of an array of length elements, or of any number if length is negative. It returns
+// the number.
+func (r *msgpackReader) openSequence(depth, length int, label string) (int, error) {
 	if !isMsgpackArray(r.peek()) {
-		return r.typeError("call is not an array of four")
+		return 0, r.typeError(label)
 	}
-	n, err := r.open(0)
-	if err == nil && n != 4 {
-		err = wrongCount(4, n)
+	n, err := r.open(depth)
+	if err == nil && length >= 0 && n != length {
+		err = wrongCount(length, n)
 	}
-	return err
+	return n, err
+}
+
+// openDict reads the header of a map. It returns the number of its pairs.
+func (r *msgpackReader) openDict(depth int, label string) (int, error) {
+	if !isMsgpackMap(r.peek()) {
+		return 0, r.typeError(label)
+	}
+	n, err := r.open(depth)
+	return n / 2, err
+}
+
+// key reads a key of a map inside depth containers. A key that is not a text is nil.
+func (r *msgpackReader) key(depth int) ([]byte, error) {
+	if isMsgpackText(r.peek()) {
+		return r.text("key")
+	}
+	return nil, r.value(noSink{}, depth, true)
 }
 
 // value reads one value inside depth containers and feeds it to the sink. A key must be hashable for Python.
@@ -295,6 +319,14 @@ func (r *msgpackReader) ext(sink object.Sink, n uint64) error {
 func (r *msgpackReader) atEnd() error {
 	if r.pos != len(r.doc) {
 		return invalid("ValueError", "extra data after the value at byte %d", r.pos)
+	}
+	return nil
+}
+
+// notAtEnd returns an error if no byte follows.
+func (r *msgpackReader) notAtEnd() error {
+	if r.pos == len(r.doc) {
+		return r.truncated()
 	}
 	return nil
 }

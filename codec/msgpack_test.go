@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -109,8 +110,8 @@ func TestBinaryCallErrors(t *testing.T) {
 		{"batch of texts", "msgpack", "94a16fa16d91a178c0", true, "TypeError", "call in batch is not an array"},
 		{"batch of numbers", "msgpack", "94a16fa16d9193019080c0", true, "TypeError", "method in batch is not a text"},
 	} {
-		var h codec.Head
-		err := codec.ByName(c.serializer).ScanCall(unhex(t, c.hex), c.batch, &h)
+		var h pyro.Head
+		err := pyro.ScanCall(codec.ByName(c.serializer), unhex(t, c.hex), c.batch, &h)
 		wantError(t, c.serializer+" "+c.name, err, object.CodeInvalid, c.class)
 		if err != nil && !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s %s: error %q, want %q in it", c.serializer, c.name, err, c.text)
@@ -120,7 +121,7 @@ func TestBinaryCallErrors(t *testing.T) {
 		{"msgpack", "94a16fa16d0580", "positional arguments"},
 		{"msgpack", "94a16fa16d9090", "keyword arguments"},
 	} {
-		err := codec.ByName(c.serializer).DecodeCall(unhex(t, c.hex), codec.Limits{}, pyNone{})
+		err := pyro.DecodeCall(codec.ByName(c.serializer), unhex(t, c.hex), codec.Limits{}, pyNone{})
 		wantError(t, c.hex, err, object.CodeInvalid, "TypeError")
 		if err != nil && !strings.Contains(err.Error(), c.text) {
 			t.Errorf("%s %s: error %q, want %q in it", c.serializer, c.hex, err, c.text)
@@ -140,7 +141,7 @@ func TestBinaryScanConnect(t *testing.T) {
 		{"msgpack", "", "", "ValueError", "incomplete"},
 		{"msgpack", "81a968616e647368616b65c0c0", "", "ValueError", "extra data"},
 	} {
-		got, err := codec.ByName(c.serializer).ScanConnect(unhex(t, c.hex))
+		got, err := pyro.ScanConnect(codec.ByName(c.serializer), unhex(t, c.hex))
 		if c.class != "" {
 			wantError(t, c.serializer+" "+c.hex, err, object.CodeInvalid, c.class)
 		}
@@ -292,20 +293,20 @@ func TestBinaryTruncated(t *testing.T) {
 	}
 	for _, call := range []string{"call_kwargs.req", "attr_get.req", "batch.req"} {
 		doc := recordedCall(t, "pyro5-"+name+".jsonl", call)
-		var h codec.Head
+		var h pyro.Head
 		for n := range doc {
-			if err := s.DecodeCall(doc[:n], codec.Limits{}, pyNone{}); err == nil {
+			if err := pyro.DecodeCall(s, doc[:n], codec.Limits{}, pyNone{}); err == nil {
 				t.Errorf("%s: DecodeCall of %d bytes of %s was accepted", name, n, call)
 			}
 			// The scan need not look behind the first argument.
-			if err := s.ScanCall(doc[:n], call == "batch.req", &h); err == nil && n < len(doc)/2 {
+			if err := pyro.ScanCall(s, doc[:n], call == "batch.req", &h); err == nil && n < len(doc)/2 {
 				t.Errorf("%s: ScanCall of %d bytes of %s was accepted", name, n, call)
 			}
 		}
 	}
 	doc := recordedCall(t, "pyro5-"+name+".jsonl", "handshake.req")
 	for n := range doc {
-		if id, err := s.ScanConnect(doc[:n]); err == nil {
+		if id, err := pyro.ScanConnect(s, doc[:n]); err == nil {
 			t.Errorf("%s: ScanConnect of %d bytes = %q", name, n, id)
 		}
 	}

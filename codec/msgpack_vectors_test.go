@@ -235,7 +235,7 @@ func TestBinaryConversations(t *testing.T) {
 
 func checkConnect(t *testing.T, name string, m conversationMessage, repr string) {
 	t.Helper()
-	id, err := m.serializer.ScanConnect(m.payload)
+	id, err := pyro.ScanConnect(m.serializer, m.payload)
 	found := strings.Contains(repr, "'object': '"+id+"'")
 	if err != nil || id != "" && !found || id == "" && strings.Contains(repr, "'object'") {
 		t.Errorf("%s: ScanConnect = %q, %v in %s", name, id, err, repr)
@@ -245,8 +245,8 @@ func checkConnect(t *testing.T, name string, m conversationMessage, repr string)
 // checkInvoke compares the results of ScanCall and DecodeCall with the repr of the whole call.
 func checkInvoke(t *testing.T, name string, m conversationMessage, repr string) {
 	t.Helper()
-	var h codec.Head
-	if err := m.serializer.ScanCall(m.payload, m.batch, &h); err != nil {
+	var h pyro.Head
+	if err := pyro.ScanCall(m.serializer, m.payload, m.batch, &h); err != nil {
 		t.Errorf("%s: ScanCall = %v in %s", name, err, repr)
 		return
 	}
@@ -272,7 +272,7 @@ func checkInvoke(t *testing.T, name string, m conversationMessage, repr string) 
 		}
 	}
 	var p pyRepr
-	if err := m.serializer.DecodeCall(m.payload, codec.Limits{}, &p); err != nil {
+	if err := pyro.DecodeCall(m.serializer, m.payload, codec.Limits{}, &p); err != nil {
 		t.Errorf("%s: DecodeCall = %v", name, err)
 		return
 	}

@@ -9,13 +9,10 @@ import (
 
 // serpentReader is a position in one document. A container is announced to the sink before its elements. The kind of
 // a '(' or '{' is known only behind its first element, so that element is kept in tok.
-type serpentReader struct {
-	textReader
-	tok serpentToken
-}
+type serpentReader struct{ source }
 
 func newSerpentReader(doc []byte, lim Limits) serpentReader {
-	return serpentReader{textReader: newTextReader(doc, lim)}
+	return serpentReader{newSource(doc, lim)}
 }
 
 // peek skips blanks and comments and returns the first byte of the next token, 0 at the end.
@@ -82,6 +79,25 @@ func (r *serpentReader) atEnd() error {
 	return nil
 }
 
+// token returns the type of the next value.
+func (r *serpentReader) token() (Token, error) {
+	c, err := r.peek()
+	if err != nil {
+		return TokenOther, err
+	}
+	switch c {
+	case '\'', '"':
+		return TokenText, nil
+	case '(', '[':
+		return TokenSequence, nil
+	case '{':
+		return TokenDict, nil
+	case 'N':
+		return TokenNull, nil
+	}
+	return TokenOther, nil
+}
+
 // next moves to element i of a container, past the comma. more is false at the end.
 func (r *serpentReader) next(i int, end byte) (more bool, err error) {
 	c, err := r.peek()
@@ -119,25 +135,42 @@ func (r *serpentReader) openSequence(label string) (end byte, err error) {
 	return 0, r.typeError(label)
 }
 
-// element moves to element i of a sequence of exactly length elements.
-func (r *serpentReader) element(i, length int, end byte) error {
-	more, err := r.next(i, end)
-	if err == nil && !more {
-		err = wrongCount(length, i)
-	}
+// openDict reads the first bracket of a dict.
+func (r *serpentReader) openDict(label string) error {
+	c, err := r.peek()
 	if err != nil {
 		return err
 	}
-	return r.charge()
+	if c != '{' {
+		return r.typeError(label)
+	}
+	r.pos++
+	return nil
 }
 
-// closeSequence reads the end of a sequence of exactly length elements.
-func (r *serpentReader) closeSequence(length int, end byte) error {
-	more, err := r.next(length, end)
-	if err == nil && more {
-		err = wrongCount(length, length+1)
+// key moves to pair i of a dict inside depth containers and reads its key and the colon. A key that is not a text is
+// nil. more is false at the end of the dict.
+func (r *serpentReader) key(i, depth int) (key []byte, more bool, err error) {
+	more, err = r.next(i, '}')
+	if err != nil || !more {
+		return nil, false, err
 	}
-	return err
+	if err := r.charge(); err != nil {
+		return nil, false, err
+	}
+	c, err := r.peek()
+	if err != nil {
+		return nil, false, err
+	}
+	if c == '\'' || c == '"' {
+		key, err = r.stableText("key")
+	} else {
+		err = r.value(noSink{}, depth, true)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return key, true, r.colon()
 }
 
 // value reads one value inside depth containers and feeds it to the sink.

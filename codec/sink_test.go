@@ -1,6 +1,8 @@
 package codec_test
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"github.com/hearthhost/hearth/object"
+)
 
 // countSink counts values and bytes.
 type countSink struct {

@@ -8,22 +8,23 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// textReader is a position in a document of serpent or json.
-type textReader struct {
+// source is a position in a document. The reader of each format is built on it.
+type source struct {
 	doc      []byte
 	pos      int
 	lim      Limits
-	elements int    // values that the containers may still hold
-	scratch  []byte // buffer for texts with escapes and for bytes
+	elements int          // values that the containers may still hold
+	scratch  []byte       // buffer for texts with escapes and for bytes, in a text format
+	tok      serpentToken // of serpent only
 }
 
-func newTextReader(doc []byte, lim Limits) textReader {
+func newSource(doc []byte, lim Limits) source {
 	lim = lim.withDefaults()
-	return textReader{doc: doc, lim: lim, elements: lim.Elements}
+	return source{doc: doc, lim: lim, elements: lim.Elements}
 }
 
 // charge counts one element against the limit.
-func (r *textReader) charge() error {
+func (r *source) charge() error {
 	r.elements--
 	if r.elements < 0 {
 		return tooMany(r.lim.Elements)
@@ -32,7 +33,7 @@ func (r *textReader) charge() error {
 }
 
 // accept skips word if it comes next.
-func (r *textReader) accept(word string) bool {
+func (r *source) accept(word string) bool {
 	if len(r.doc)-r.pos < len(word) || string(r.doc[r.pos:r.pos+len(word)]) != word {
 		return false
 	}
@@ -41,7 +42,7 @@ func (r *textReader) accept(word string) bool {
 }
 
 // digits skips digits and returns their number.
-func (r *textReader) digits() int {
+func (r *source) digits() int {
 	start := r.pos
 	for r.pos < len(r.doc) && isDigit(r.doc[r.pos]) {
 		r.pos++

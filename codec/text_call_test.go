@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -72,15 +73,15 @@ func checkJSONInvoke(t *testing.T, name string, m conversationMessage) {
 		t.Fatal(err)
 	}
 	call := v.(map[string]any)
-	var h codec.Head
-	if err := m.serializer.ScanCall(m.payload, m.batch, &h); err != nil {
+	var h pyro.Head
+	if err := pyro.ScanCall(m.serializer, m.payload, m.batch, &h); err != nil {
 		t.Errorf("%s: ScanCall = %v", name, err)
 		return
 	}
 	if string(h.Object) != call["object"] || string(h.Method) != call["method"] {
 		t.Errorf("%s: ScanCall = %s, %s in %s", name, h.Object, h.Method, m.payload)
 	}
-	params, kwargs, err := codec.UnmarshalCall(m.serializer, m.payload, codec.Limits{})
+	params, kwargs, err := pyro.UnmarshalCall(m.serializer, m.payload, codec.Limits{})
 	if err != nil {
 		t.Errorf("%s: UnmarshalCall = %v", name, err)
 		return
@@ -127,9 +128,9 @@ func TestTextScanCall(t *testing.T) {
 			"o", "m", "", "a b",
 		},
 	} {
-		var h codec.Head
+		var h pyro.Head
 		h.First, h.Batch = []byte("old"), [][]byte{[]byte("old")}
-		err := codec.ByName(tt.serializer).ScanCall([]byte(tt.doc), tt.batch, &h)
+		err := pyro.ScanCall(codec.ByName(tt.serializer), []byte(tt.doc), tt.batch, &h)
 		calls := string(bytes.Join(h.Batch, []byte(" ")))
 		head := string(h.Object) == tt.object && string(h.Method) == tt.method && string(h.First) == tt.first
 		if err != nil || !head || calls != tt.calls {
@@ -182,10 +183,10 @@ func TestTextCallErrors(t *testing.T) {
 		{"json", `{"object":"o","method":"m","params":["a"],"kwargs":null}`, true, "TypeError", ""},
 	} {
 		s := codec.ByName(tt.serializer)
-		var h codec.Head
-		err := s.ScanCall([]byte(tt.doc), tt.batch, &h)
+		var h pyro.Head
+		err := pyro.ScanCall(s, []byte(tt.doc), tt.batch, &h)
 		if err == nil {
-			err = s.DecodeCall([]byte(tt.doc), codec.Limits{}, pyNone{})
+			err = pyro.DecodeCall(s, []byte(tt.doc), codec.Limits{}, pyNone{})
 		}
 		e, ok := err.(*object.Error)
 		if !ok || tt.class != "" && e.Class != tt.class || tt.msg != "" && e.Msg != tt.msg {
@@ -201,7 +202,7 @@ func TestTextKeywordsStayDicts(t *testing.T) {
 		"serpent": "('o','m',(),{'data':'YWJj','encoding':'base64'})",
 		"json":    `{"kwargs":{"data":"YWJj","encoding":"base64"},"object":"o","method":"m","params":[]}`,
 	} {
-		_, kwargs, err := codec.UnmarshalCall(codec.ByName(name), []byte(doc), codec.Limits{})
+		_, kwargs, err := pyro.UnmarshalCall(codec.ByName(name), []byte(doc), codec.Limits{})
 		if diff := cmp.Diff(map[string]any{"data": "YWJj", "encoding": "base64"}, kwargs); err != nil || diff != "" {
 			t.Errorf("UnmarshalCall(%s): %v\n%s", doc, err, diff)
 		}
@@ -220,7 +221,7 @@ func TestTextScanConnect(t *testing.T) {
 		{"json", `{"object": null, "handshake": [1]}`, "", ""},
 		{"json", `{"object": "a.b"}`, "", "'handshake'"},
 	} {
-		got, err := codec.ByName(tt.serializer).ScanConnect([]byte(tt.doc))
+		got, err := pyro.ScanConnect(codec.ByName(tt.serializer), []byte(tt.doc))
 		if got != tt.want || (err == nil) != (tt.msg == "") || err != nil && err.(*object.Error).Msg != tt.msg {
 			t.Errorf("ScanConnect(%s) = %q, %v", tt.doc, got, err)
 		}
@@ -230,7 +231,7 @@ func TestTextScanConnect(t *testing.T) {
 		"json":    {"1", "[]", `{"handshake":1,"object":1}`, `{"handshake":1} x`, ""},
 	} {
 		for _, doc := range docs {
-			if got, err := codec.ByName(name).ScanConnect([]byte(doc)); object.CodeOf(err) != object.CodeInvalid {
+			if got, err := pyro.ScanConnect(codec.ByName(name), []byte(doc)); object.CodeOf(err) != object.CodeInvalid {
 				t.Errorf("ScanConnect(%s) = %q, %v", doc, got, err)
 			}
 		}
@@ -242,11 +243,11 @@ func TestTextScanCallAllocates(t *testing.T) {
 	call := []byte("# serpent utf-8 python3.2\n('example.service','add',('x',(1,2),{'k':[b'x',2.5]}),{})")
 	batch := []byte("('o','<batch>',[('a',(1,'é'),{}),('b',(),{'x':2})],None)")
 	jcall := []byte(`{"object": "o", "params": ["f", [1, {"k": 2.5}]], "method": "m", "kwargs": {}}`)
-	var h codec.Head
+	var h pyro.Head
 	for name, scan := range map[string]func() error{
-		"serpent":       func() error { return s.ScanCall(call, false, &h) },
-		"serpent batch": func() error { return s.ScanCall(batch, true, &h) },
-		"json":          func() error { return j.ScanCall(jcall, false, &h) },
+		"serpent":       func() error { return pyro.ScanCall(s, call, false, &h) },
+		"serpent batch": func() error { return pyro.ScanCall(s, batch, true, &h) },
+		"json":          func() error { return pyro.ScanCall(j, jcall, false, &h) },
 	} {
 		if n := testing.AllocsPerRun(100, func() {
 			if err := scan(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 )
 
 func FuzzSerpent(f *testing.F) {
@@ -45,23 +46,23 @@ func FuzzJSON(f *testing.F) {
 		if n.values > lim.Elements+1 {
 			t.Fatalf("sink saw %d values", n.values)
 		}
-		_, _ = s.ScanConnect(doc)
+		_, _ = pyro.ScanConnect(s, doc)
 		fuzzJSONCall(t, s, doc)
 	})
 }
 
 // fuzzJSONCall checks that scan and decoder read the same call.
 func fuzzJSONCall(t *testing.T, s codec.Serializer, doc []byte) {
-	var h, b codec.Head
-	batch := s.ScanCall(doc, true, &b) == nil
-	params, _, err := codec.UnmarshalCall(s, doc, codec.Limits{})
+	var h, b pyro.Head
+	batch := pyro.ScanCall(s, doc, true, &b) == nil
+	params, _, err := pyro.UnmarshalCall(s, doc, codec.Limits{})
 	if err != nil {
 		return
 	}
 	if batch && len(b.Batch) != len(params) {
 		t.Fatalf("ScanCall found %d calls, there are %d", len(b.Batch), len(params))
 	}
-	if s.ScanCall(doc, false, &h) != nil {
+	if pyro.ScanCall(s, doc, false, &h) != nil {
 		return
 	}
 	v, err := codec.Unmarshal(s, doc, codec.Limits{})

@@ -14,7 +14,7 @@ type textRules struct {
 
 // quoted reads the text that starts at the quote at r.pos. The result aliases the document. If the text has escapes,
 // the result aliases r.scratch.
-func (r *textReader) quoted(rules *textRules) ([]byte, error) {
+func (r *source) quoted(rules *textRules) ([]byte, error) {
 	doc := r.doc
 	quote, start := doc[r.pos], r.pos+1
 	var high byte
@@ -42,7 +42,7 @@ func (r *textReader) quoted(rules *textRules) ([]byte, error) {
 }
 
 // escaped reads the text that starts at start and has its first backslash at i.
-func (r *textReader) escaped(rules *textRules, start, i int) ([]byte, error) {
+func (r *source) escaped(rules *textRules, start, i int) ([]byte, error) {
 	quote := r.doc[start-1]
 	b := r.scratch[:0]
 	run := start // start of the bytes that are not yet in b

@@ -39,9 +39,8 @@ type (
 // CodeInvalid with Class "TypeError".
 func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 	e := s.NewEncoder(buf)
-	w := valueWriter{sink: e}
-	if w.value(v); w.err != nil {
-		return nil, w.err
+	if err := Write(e, v); err != nil {
+		return nil, err
 	}
 	return e.Document()
 }
@@ -64,73 +63,11 @@ func unmarshal(s Serializer, doc []byte, lim Limits, b *Builder) (any, error) {
 	return b.Value(), nil
 }
 
-// AppendCall appends the payload of a call to buf. Nil keyword arguments are written as an empty dict, or as Null if
-// nullKw is set. Attribute calls and batches require Null.
-//
-// Source: doc/wire.md "Calls".
-func AppendCall(
-	s Serializer, buf []byte, objectID, method string, params []any, kwargs map[string]any, nullKw bool,
-) ([]byte, error) {
-	e := s.NewEncoder(buf)
-	if err := WriteCall(s, e, objectID, method, params, kwargs, nullKw); err != nil {
-		return nil, err
-	}
-	return e.Document()
-}
-
-// WriteCall writes the payload of a call to an encoder of s. See [AppendCall].
-func WriteCall(
-	s Serializer, sink Encoder, objectID, method string, params []any, kwargs map[string]any, nullKw bool,
-) error {
+// Write feeds a value of [Append] to the sink.
+func Write(sink object.Sink, v any) error {
 	w := valueWriter{sink: sink}
-	named := s.ID() == JSON
-	name := func(key string) {
-		if named {
-			w.text(key)
-		}
-	}
-	if named {
-		w.begin(object.DictKind, 4)
-	} else {
-		w.begin(object.TupleKind, 4)
-	}
-	name("object")
-	w.text(objectID)
-	name("method")
-	w.text(method)
-	name("params")
-	if s.ID() == Serpent {
-		w.sequence(object.TupleKind, params)
-	} else {
-		w.sequence(object.ListKind, params)
-	}
-	name("kwargs")
-	if kwargs == nil && nullKw {
-		w.do(sink.Null)
-	} else {
-		w.dict(kwargs)
-	}
-	w.end()
+	w.value(v)
 	return w.err
-}
-
-// UnmarshalCall returns the arguments of a call. kwargs is nil for Null.
-func UnmarshalCall(s Serializer, doc []byte, lim Limits) (params []any, kwargs map[string]any, err error) {
-	var b Builder
-	if err := s.DecodeCall(doc, lim, &b); err != nil {
-		return nil, nil, err
-	}
-	switch v := b.roots[0].(type) {
-	case []any:
-		params = v
-	case Tuple:
-		params = v
-	}
-	kwargs, ok := b.roots[1].(map[string]any)
-	if !ok && b.roots[1] != nil {
-		return nil, nil, invalid("TypeError", "keywords must be strings")
-	}
-	return params, kwargs, nil
 }
 
 // valueWriter feeds Go values to a sink until the first error.

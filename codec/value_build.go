@@ -34,6 +34,9 @@ func (b *Builder) Value() any {
 	return b.roots[len(b.roots)-1]
 }
 
+// Values returns all complete values in order.
+func (b *Builder) Values() []any { return b.roots }
+
 func (b *Builder) add(v any) error {
 	if len(b.open) == 0 {
 		b.roots = append(b.roots, v)

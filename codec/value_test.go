@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -150,16 +151,16 @@ func TestAppendCall(t *testing.T) {
 	}
 	for name, doc := range want {
 		s := codec.ByName(name)
-		got, err := codec.AppendCall(s, nil, "o", "m", []any{1, "a"}, map[string]any{"k": 2}, false)
+		got, err := pyro.AppendCall(s, nil, "o", "m", []any{1, "a"}, map[string]any{"k": 2}, false)
 		if err != nil || string(got) != doc {
 			t.Errorf("%s: AppendCall = %q, %v, want %q", name, got, err, doc)
 		}
 		for _, nullKw := range []bool{true, false} {
-			got, err := codec.AppendCall(s, nil, "o", "m", nil, nil, nullKw)
+			got, err := pyro.AppendCall(s, nil, "o", "m", nil, nil, nullKw)
 			if err != nil {
 				t.Fatal(err)
 			}
-			params, kwargs, err := codec.UnmarshalCall(s, got, codec.Limits{})
+			params, kwargs, err := pyro.UnmarshalCall(s, got, codec.Limits{})
 			if err != nil || len(params) != 0 || (kwargs == nil) != nullKw {
 				t.Errorf("%s: UnmarshalCall(%q) = %v, %v, %v", name, got, params, kwargs, err)
 			}
@@ -170,7 +171,7 @@ func TestAppendCall(t *testing.T) {
 func TestUnmarshalCallKeywords(t *testing.T) {
 	t.Parallel()
 	for _, kw := range []string{"{1:2}", "{'__class__':'builtins.ValueError','__exception__':True}"} {
-		_, _, err := codec.UnmarshalCall(codec.ByName("serpent"), []byte("('o','m',(),"+kw+")"), codec.Limits{})
+		_, _, err := pyro.UnmarshalCall(codec.ByName("serpent"), []byte("('o','m',(),"+kw+")"), codec.Limits{})
 		wantError(t, kw, err, object.CodeInvalid, "TypeError")
 	}
 }

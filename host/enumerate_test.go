@@ -107,7 +107,7 @@ func (r *raw) exchange(kind wire.Type, flags wire.Flags, payload []byte) []byte 
 
 func (r *raw) payload(object, method string, args ...any) []byte {
 	r.t.Helper()
-	payload, err := codec.AppendCall(r.ser, nil, object, method, args, nil, method == "<batch>")
+	payload, err := pyro.AppendCall(r.ser, nil, object, method, args, nil, method == "<batch>")
 	if err != nil {
 		r.t.Fatal(err)
 	}

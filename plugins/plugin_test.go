@@ -142,7 +142,7 @@ func misbehaving(t testing.TB, name string) (*plugins.Plugin, *logged) {
 }
 
 func newCall(id object.ID, method string, args ...any) *object.Call {
-	payload, err := codec.AppendCall(codec.ByID(codec.Serpent), nil, string(id), method, args, nil, false)
+	payload, err := pyro.AppendCall(codec.ByID(codec.Serpent), nil, string(id), method, args, nil, false)
 	if err != nil {
 		panic(err)
 	}

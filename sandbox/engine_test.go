@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 )
@@ -251,7 +252,7 @@ func TestClassDictsChangeGeneration(t *testing.T) {
 		ser := codec.ByID(codec.Serpent)
 		r, enc := h.request(object.Invoke, "f", nil, nil)
 		payload := "('o','f',(" + tc.in + ",),{})"
-		r.Args = func(to object.Sink) error { return ser.DecodeCall([]byte(payload), codec.Limits{}, to) }
+		r.Args = func(to object.Sink) error { return pyro.DecodeCall(ser, []byte(payload), codec.Limits{}, to) }
 		if _, err := h.s.Call(t.Context(), r); err != nil {
 			t.Errorf("%s: %v", tc.in, err)
 			continue
@@ -276,7 +277,7 @@ func (h *host) batch(names []object.Method, calls []any) (sandbox.Outcome, any, 
 		h.t.Fatal(err)
 	}
 	r.Batch = names
-	r.Args = func(to object.Sink) error { return ser.DecodeCall(doc, codec.Limits{}, to) }
+	r.Args = func(to object.Sink) error { return pyro.DecodeCall(ser, doc, codec.Limits{}, to) }
 	out, err := h.s.Call(h.t.Context(), r)
 	if err != nil {
 		return out, nil, err

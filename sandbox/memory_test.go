@@ -8,6 +8,7 @@ import (
 	"weak"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -138,14 +139,14 @@ func TestIncompleteArgumentsAreNotRetained(t *testing.T) {
 			h := start(t, method("return 1"))
 			r, _ := h.request(tc.kind, "f", nil, nil)
 			ser := codec.ByID(codec.Msgpack)
-			doc, err := codec.AppendCall(ser, nil, "acme.thing", "f", tc.args, nil, true)
+			doc, err := pyro.AppendCall(ser, nil, "acme.thing", "f", tc.args, nil, true)
 			if err != nil {
 				t.Fatal(err)
 			}
 			arrived := &doc[0]
 			kept := weak.Make(arrived)
 			r.Batch, r.OwnedBuf = []object.Method{"f"}, doc
-			r.Args = func(to object.Sink) error { return ser.DecodeCall(doc[:len(doc)-1], codec.Limits{}, to) }
+			r.Args = func(to object.Sink) error { return pyro.DecodeCall(ser, doc[:len(doc)-1], codec.Limits{}, to) }
 			if _, err := h.s.Call(t.Context(), r); object.CodeOf(err) != object.CodeInvalid {
 				t.Fatalf("error %v, want one of the arguments", err)
 			}

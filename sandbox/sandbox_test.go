@@ -122,7 +122,7 @@ func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map
 	codec.Encoder) {
 	h.t.Helper()
 	ser := codec.ByID(codec.Serpent)
-	payload, err := codec.AppendCall(ser, nil, "acme.thing", string(m), args, kw, false)
+	payload, err := pyro.AppendCall(ser, nil, "acme.thing", string(m), args, kw, false)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func (h *host) request(kind object.CallKind, m object.Method, args []any, kw map
 		Kind: kind, Method: m, Result: enc, Traceback: true,
 		Caller:      object.Caller{Principal: "alice", Peer: object.Peer{Auth: "peer", UID: 7, Addr: "here"}},
 		ResetResult: func() { enc.Reset(nil) },
-		Args:        func(to object.Sink) error { return ser.DecodeCall(payload, codec.Limits{}, to) },
+		Args:        func(to object.Sink) error { return pyro.DecodeCall(ser, payload, codec.Limits{}, to) },
 		Classes:     pyro.ObjectCalls,
 	}, enc
 }

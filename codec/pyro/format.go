@@ -72,6 +72,11 @@ func (f *Format) Format() object.Format { return f.name }
 // Generation returns the generation of the clients.
 func (f *Format) Generation() wire.Protocol { return f.generation }
 
+// DecodeCall feeds the positional and the keyword arguments of a call's payload to the sink. See [DecodeCall].
+func (f *Format) DecodeCall(payload []byte, lim codec.Limits, sink object.Sink) error {
+	return DecodeCall(f.Serializer, payload, lim, sink)
+}
+
 // Exception returns the client's name of an exception class. See [ClassName].
 func (f *Format) Exception(name string) (qualified string, ok bool) {
 	return ClassName(f.generation, name)

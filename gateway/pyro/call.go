@@ -120,7 +120,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	}
 	batch := m.Flags&wire.Batch != 0
 	if !c.truncated {
-		if err := ser.ScanCall(payload, batch, &c.head); err != nil {
+		if err := pyro.ScanCall(ser, payload, batch, &c.head); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 }
 
 // setMethod sets the kind and the method of a call other than a batch.
-func setMethod(call *object.Call, h *codec.Head) {
+func setMethod(call *object.Call, h *pyro.Head) {
 	call.Kind, call.Method = object.Invoke, object.Intern(h.Method, call.Method)
 	switch call.Method {
 	case "__getattr__":
@@ -264,7 +264,7 @@ func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
 // fail sends an error answer. It reports whether it was sent.
 func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool {
 	enc := ser.NewEncoder(c.result[:0])
-	if err := codec.WriteException(enc, pyro.NewException(c.proto, err)); err != nil {
+	if err := codec.Write(enc, pyro.NewException(c.proto, err)); err != nil {
 		return false
 	}
 	doc, err := enc.Document()

@@ -55,7 +55,7 @@ type conn struct {
 	writable  time.Time // write deadline
 	result    []byte    // the payload being written
 	req       dispatch.Request
-	head      codec.Head
+	head      pyro.Head
 	held      admit.Holding // bytes of messages and buffers
 	packed    *wire.Message // the message being inflated
 	truncated bool          // only the head of the payload was inflated, since the policy denies the call
@@ -530,7 +530,7 @@ func (c *conn) connect(m *wire.Message) bool {
 		c.refuse(m, ser, object.SafeText(err))
 		return false
 	}
-	id, err := ser.ScanConnect(payload)
+	id, err := pyro.ScanConnect(ser, payload)
 	if err != nil {
 		c.refuse(m, ser, object.SafeText(err))
 		return false

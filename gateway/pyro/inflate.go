@@ -68,7 +68,8 @@ func (g *guard) Head(head []byte) error {
 	h := &c.head
 	h.Object, h.Method, h.First, h.Batch = nil, nil, nil, nil
 	// The rest is missing, so an error is likely. The names before it are valid.
-	_ = pyro.Serializer(c.packed.Protocol, c.packed.Serializer).ScanCall(head, batch, h)
+	ser := pyro.Serializer(c.packed.Protocol, c.packed.Serializer)
+	_ = pyro.ScanCall(ser, head, batch, h)
 	id := object.ID(h.Object)
 	attribute := string(h.Method) == "__getattr__" || string(h.Method) == "__setattr__"
 	switch {

@@ -152,7 +152,7 @@ func (b *backend) EndConn(uint64) {}
 
 // arguments decodes the call's arguments. Arguments above the limits are recorded as a denial.
 func (c *invocation) arguments(limits codec.Limits) ([]any, map[string]any, error) {
-	params, kwargs, err := codec.UnmarshalCall(c.pyro, c.call.Payload, limits)
+	params, kwargs, err := pyro.UnmarshalCall(c.pyro, c.call.Payload, limits)
 	if object.CodeOf(err) == object.CodeTooLarge {
 		const reason = "denied: more arguments than one of the host's own objects takes"
 		c.cfg.Dispatcher.Note(c.call, c.call.Method, reason, "")

@@ -125,9 +125,10 @@ var edges = []edge{
 	},
 	{
 		pkg: "codec/pyro",
-		why: "formats, names and exceptions of the Pyro generations, for values of codec",
+		why: "formats, layouts of calls, names and exceptions of the Pyro generations",
 		may: []string{
 			"codec",
+			"internal/unsafestr",
 			"object",
 			"wire",
 		},

@@ -115,7 +115,7 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 	for i := range args {
 		args[i] = plain(args[i])
 	}
-	payload, err := codec.AppendCall(pyro.ObjectCalls, nil, id, method, args, nil, false)
+	payload, err := pyro.AppendCall(pyro.ObjectCalls, nil, id, method, args, nil, false)
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 	if o == nil || format == nil {
 		return failure(object.Errorf(object.CodeNotFound, "unknown object")), nil
 	}
-	args, kwargs, err := codec.UnmarshalCall(format, r.GetPayload(), codec.Limits{})
+	args, kwargs, err := pyro.UnmarshalCall(format, r.GetPayload(), codec.Limits{})
 	if err != nil {
 		return failure(err), nil
 	}

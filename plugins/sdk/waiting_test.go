@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
 )
@@ -20,7 +21,7 @@ func TestOverWhileWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.id = "acme.tool"
-	payload, err := codec.AppendCall(codec.ByID(codec.JSON), nil, "acme.tool", "wait", nil, nil, false)
+	payload, err := pyro.AppendCall(codec.ByID(codec.JSON), nil, "acme.tool", "wait", nil, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

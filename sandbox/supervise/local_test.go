@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
 	"github.com/hearthhost/hearth/sandbox/worker"
@@ -107,7 +108,7 @@ func newServices() *services {
 
 // call is the method of another object that a script calls.
 func (s *services) call(ctx context.Context, from object.ID, _ bool, c *object.Call) (object.Reply, error) {
-	args, _, err := codec.UnmarshalCall(codec.ByID(codec.Serpent), c.Payload, codec.Limits{})
+	args, _, err := pyro.UnmarshalCall(codec.ByID(codec.Serpent), c.Payload, codec.Limits{})
 	if err != nil {
 		return object.Reply{}, err
 	}

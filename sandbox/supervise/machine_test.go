@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/object"
 )
@@ -193,7 +194,7 @@ func (m *machine) invoke(id object.ID, method object.Method, conn uint64, wait t
 }
 
 func newMachineCall(id object.ID, method object.Method, conn uint64, args ...any) *object.Call {
-	payload, err := codec.AppendCall(codec.ByID(codec.Serpent), nil, string(id), string(method), args, nil, false)
+	payload, err := pyro.AppendCall(codec.ByID(codec.Serpent), nil, string(id), string(method), args, nil, false)
 	if err != nil {
 		panic(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
@@ -261,7 +262,7 @@ func (m *machine) answerGate(t *rapid.T, tag string) {
 // exception encodes an exception.
 func exception(t fataler, e *codec.Exception) []byte {
 	enc := codec.ByID(codec.Serpent).NewEncoder(nil)
-	if err := codec.WriteException(enc, e); err != nil {
+	if err := codec.Write(enc, e); err != nil {
 		t.Fatalf("%v", err)
 	}
 	b, err := enc.Document()
@@ -404,7 +405,7 @@ func (m *machine) Check(t *rapid.T) {
 func gateTag(t *rapid.T, d *link.Decoder) string {
 	t.Helper()
 	c := d.ObjectCallFields()
-	args, _, err := codec.UnmarshalCall(codec.ByID(codec.Serpent), c.Payload, codec.Limits{})
+	args, _, err := pyro.UnmarshalCall(codec.ByID(codec.Serpent), c.Payload, codec.Limits{})
 	if err != nil || d.Err != nil || len(args) != 1 || c.To != "test.gate" {
 		t.Fatalf("a call of another object: %+v: %v, %v", c, err, d.Err)
 	}

@@ -161,7 +161,7 @@ func newCall(id object.ID, method object.Method, format codec.ID, args ...any) *
 
 // payload encodes the arguments of a call.
 func payload(format codec.ID, id object.ID, method string, args []any) []byte {
-	b, err := codec.AppendCall(codec.ByID(format), nil, string(id), method, args, map[string]any{}, false)
+	b, err := pyro.AppendCall(codec.ByID(format), nil, string(id), method, args, map[string]any{}, false)
 	if err != nil {
 		panic(err)
 	}

@@ -138,7 +138,7 @@ func request(name, method string, args []any) (*rpc.CallRequest, error) {
 	if name != "" {
 		id += "." + name
 	}
-	payload, err := codec.AppendCall(format, nil, id, method, args, nil, false)
+	payload, err := pyro.AppendCall(format, nil, id, method, args, nil, false)
 	return &rpc.CallRequest{
 		Object:     id,
 		Kind:       rpc.Kind_KIND_INVOKE,
