@@ -1,4 +1,4 @@
-package main
+package audit
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
 )
 
-func newAudit() *cobra.Command {
+func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Read and verify the log of decisions",
