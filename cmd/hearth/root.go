@@ -7,6 +7,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/audit"
+	"github.com/hearthhost/hearth/internal/cli/policy"
 )
 
 const rootLong = `Hearth is a secure host daemon: a Lua script in a folder becomes a remote object that
@@ -64,7 +65,7 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("host", newServe(r), newUpgrade(), newNew(), newTest(), newPolicy(), audit.Command(), newDoctor(), newConfig(r),
+	add("host", newServe(r), newUpgrade(), newNew(), newTest(), policy.Command(), audit.Command(), newDoctor(), newConfig(r),
 		newTenant(), newReload(), newHistory(), newRollback())
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r))
 	add("who", newKey(), newCA(), newEnroll(r), newSecret())

@@ -1,4 +1,4 @@
-package main
+package policy
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ import (
 	"github.com/hearthhost/hearth/policy/analysis"
 )
 
-func newPolicy() *cobra.Command {
+func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Check, test, explain and compare policy files",
