@@ -7,6 +7,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/audit"
+	"github.com/hearthhost/hearth/internal/cli/key"
 	"github.com/hearthhost/hearth/internal/cli/policy"
 )
 
@@ -68,7 +69,7 @@ func newRoot() *cobra.Command {
 	add("host", newServe(r), newUpgrade(), newNew(), newTest(), policy.Command(), audit.Command(), newDoctor(), newConfig(r),
 		newTenant(), newReload(), newHistory(), newRollback())
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r))
-	add("who", newKey(), newCA(), newEnroll(r), newSecret())
+	add("who", key.Command(), newCA(), newEnroll(r), newSecret())
 	add("other", newVersion())
 	root.AddCommand(newWorker(), newShim())
 	root.SetHelpCommandGroupID("other")

@@ -1,4 +1,4 @@
-package main
+package key
 
 import (
 	"crypto/rand"
@@ -29,7 +29,7 @@ A file may hold several keys. Clients use the first; the host accepts all. To ro
 without a failed call: hearth key rotate, copy the file to the client, then hearth key
 revoke the old id. A running host applies the change within a second.`
 
-func newKey() *cobra.Command {
+func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Create, list, rotate and revoke keys of the HMAC channel",
