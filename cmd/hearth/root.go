@@ -7,8 +7,10 @@ import (
 
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/audit"
+	"github.com/hearthhost/hearth/internal/cli/ca"
 	"github.com/hearthhost/hearth/internal/cli/key"
 	"github.com/hearthhost/hearth/internal/cli/policy"
+	"github.com/hearthhost/hearth/internal/cli/secret"
 )
 
 const rootLong = `Hearth is a secure host daemon: a Lua script in a folder becomes a remote object that
@@ -69,7 +71,7 @@ func newRoot() *cobra.Command {
 	add("host", newServe(r), newUpgrade(), newNew(), newTest(), policy.Command(), audit.Command(), newDoctor(), newConfig(r),
 		newTenant(), newReload(), newHistory(), newRollback())
 	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r))
-	add("who", key.Command(), newCA(), newEnroll(r), newSecret())
+	add("who", key.Command(), ca.Command(), newEnroll(r), secret.Command())
 	add("other", newVersion())
 	root.AddCommand(newWorker(), newShim())
 	root.SetHelpCommandGroupID("other")

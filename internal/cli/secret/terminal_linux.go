@@ -1,4 +1,4 @@
-package main
+package secret
 
 import "golang.org/x/sys/unix"
 

@@ -1,4 +1,4 @@
-package main
+package secret
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
-func newSecret() *cobra.Command {
+func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
 		Short: "Set, rotate and list the secrets of objects",

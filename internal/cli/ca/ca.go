@@ -1,4 +1,4 @@
-package main
+package ca
 
 import (
 	"crypto"
@@ -30,7 +30,7 @@ Its folder holds ca.pem, which is client_ca of hosts and ca of clients; ca.key, 
 authenticate as any principal, so keep it off the host if you can; and revoked, which is the list
 of a host's setting revoked, and is read again when it changes.`
 
-func newCA() *cobra.Command {
+func Command() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:   "ca",
