@@ -26,7 +26,7 @@ type setting struct {
 	Source  string `json:"source"`
 }
 
-func newConfig(r *remote) *cobra.Command {
+func newConfig(env *environment) *cobra.Command {
 	var f serveFlags
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -48,11 +48,11 @@ default; then the fixed limits. Principals and permits of the policy are shown a
 				return err
 			}
 			rows := append(policySettings(p, from), logs...)
-			if r.env.err != nil {
-				return r.env.err
+			if env.err != nil {
+				return env.err
 			}
-			rows = append(rows, f.drainSetting(cmd), environmentSetting(r.env))
-			rows = append(rows, managerSettings(r.env.manager)...)
+			rows = append(rows, f.drainSetting(cmd), environmentSetting(*env))
+			rows = append(rows, managerSettings(env.manager)...)
 			rows = append(rows, setting{
 				Name:   "threads that run the host",
 				Value:  strconv.Itoa(hostThreads()),

@@ -14,6 +14,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
+	"github.com/hearthhost/hearth/internal/cli/refusal"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -171,7 +172,7 @@ func printFindings(w io.Writer, findings []finding, asJSON bool) error {
 				why += "; " + f.Remedy
 			}
 			if f.Layer == filesLayer {
-				why = refusalLine(host.Refusal{Err: f.Reason}, f.Path)
+				why = refusal.Line(host.Refusal{Err: f.Reason}, f.Path)
 			}
 			who := cmp.Or(string(f.Tenant), "(host)")
 			if f.Plugin != "" {

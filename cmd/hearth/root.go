@@ -6,10 +6,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli"
+	"github.com/hearthhost/hearth/internal/cli/admin"
 	"github.com/hearthhost/hearth/internal/cli/audit"
 	"github.com/hearthhost/hearth/internal/cli/ca"
+	"github.com/hearthhost/hearth/internal/cli/enroll"
 	"github.com/hearthhost/hearth/internal/cli/key"
+	"github.com/hearthhost/hearth/internal/cli/object"
 	"github.com/hearthhost/hearth/internal/cli/policy"
+	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/internal/cli/secret"
 )
 
@@ -25,14 +29,10 @@ Exit codes: 0 success; 1 failure, or the host rejected the request; 2 invalid co
 The command line and the policy file configure a command. The environment sets only the log
 of hearth serve (HEARTH_LOG_LEVEL, HEARTH_LOG_FORMAT), and nothing with --no-env.`
 
-// Annotation keys of commands.
-const (
-	calls = "calls" // the command calls a host, so --at applies to it
-)
-
 // newRoot returns the root command with all its commands.
 func newRoot() *cobra.Command {
-	r := &remote{}
+	r := &remote.Remote{}
+	env := &environment{}
 	root := &cobra.Command{
 		Use:           "hearth",
 		Short:         "Serve Lua objects to Pyro clients, and call them",
@@ -42,18 +42,13 @@ func newRoot() *cobra.Command {
 		Args:          cli.NoSuchCommand,
 		RunE:          cli.Help,
 	}
-	root.PersistentFlags().StringVar(&r.at, "at", defaultAddress,
-		"address of the host to call: host:port, [::1]:port or unix:path")
+	r.AddAddress(root)
 	noEnv := false
 	root.PersistentFlags().BoolVar(&noEnv, "no-env", false,
 		"ignore the environment; automatic for a process with more rights than its parent")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		r.env = closeEnvironment(noEnv)
-		r.atGiven = cmd.Flags().Changed("at")
-		if r.atGiven && cmd.Annotations[calls] == "" && cmd != root {
-			return cli.Usagef("--at does not apply to %q, which calls no host", cmd.CommandPath())
-		}
-		return nil
+		*env = closeEnvironment(noEnv)
+		return r.CheckAddressFlag(cmd)
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddGroup(
@@ -68,10 +63,10 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("host", newServe(r), newUpgrade(), newNew(), newTest(), policy.Command(), audit.Command(), newDoctor(), newConfig(r),
-		newTenant(), newReload(), newHistory(), newRollback())
-	add("call", newCall(r), newLs(r), newDescribe(r), newPing(r))
-	add("who", key.Command(), ca.Command(), newEnroll(r), secret.Command())
+	add("host", newServe(env), newUpgrade(), newNew(), newTest(), policy.Command(), audit.Command(), newDoctor(), newConfig(env))
+	add("host", admin.Commands()...)
+	add("call", object.Commands(r)...)
+	add("who", key.Command(), ca.Command(), enroll.Command(r), secret.Command())
 	add("other", newVersion())
 	root.AddCommand(newWorker(), newShim())
 	root.SetHelpCommandGroupID("other")

@@ -24,6 +24,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
+	"github.com/hearthhost/hearth/internal/cli/refusal"
 	"github.com/hearthhost/hearth/internal/journal"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/shell"
@@ -69,7 +70,7 @@ type serveFlags struct {
 	drain     time.Duration // time limit of open connections after an upgrade
 }
 
-func newServe(r *remote) *cobra.Command {
+func newServe(env *environment) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -92,7 +93,7 @@ func newServe(r *remote) *cobra.Command {
 			if f.prewarm < 0 || f.prewarm > maxPrewarm {
 				return cli.Usagef("--prewarm %d: use a number from 0 to %d", f.prewarm, maxPrewarm)
 			}
-			return f.serve(cmd.Context(), r.env, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return f.serve(cmd.Context(), *env, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	f.Flags.Add(cmd)
@@ -256,14 +257,10 @@ func hostThreads() int { return max(1, cgroup.Processors()/2) }
 
 // printCheck prints the faults of a check. It returns an error unless all are notes.
 func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error {
-	wrong := 0
 	for _, r := range found {
-		if !r.Note {
-			wrong++
-		}
-		fmt.Fprintln(errOut, refusalLine(r, r.Path))
+		fmt.Fprintln(errOut, refusal.Line(r, r.Path))
 	}
-	if wrong > 0 {
+	if wrong := refusal.Faults(found); wrong > 0 {
 		return fmt.Errorf("%s: %s found", from, display.Plural(wrong, "fault"))
 	}
 	fmt.Fprintf(out, "%s: ok\n", from)

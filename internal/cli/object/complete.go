@@ -1,4 +1,4 @@
-package main
+package object
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -19,16 +20,16 @@ const completeTimeout = time.Second
 const maxCompletionDoc = 200
 
 // completeObjects completes the ids of the objects that the caller may call.
-func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) (
+func (r caller) completeObjects(cmd *cobra.Command, args []string, _ string) (
 	[]cobra.Completion, cobra.ShellCompDirective,
 ) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	r.timeout = completeTimeout
-	ctx, cancel := r.within(cmd.Context())
+	r.Timeout = completeTimeout
+	ctx, cancel := r.Within(cmd.Context())
 	defer cancel()
-	c, err := r.dial(1)
+	c, err := r.Dial(1)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -41,11 +42,11 @@ func (r *remote) completeObjects(cmd *cobra.Command, args []string, _ string) (
 }
 
 // completeMethods completes the methods of an object, with the first line of their documentation.
-func (r *remote) completeMethods(ctx context.Context, id object.ID) []cobra.Completion {
-	r.timeout = completeTimeout
-	ctx, cancel := r.within(ctx)
+func (r caller) completeMethods(ctx context.Context, id object.ID) []cobra.Completion {
+	r.Timeout = completeTimeout
+	ctx, cancel := r.Within(ctx)
 	defer cancel()
-	c, err := r.dial(1)
+	c, err := r.Dial(1)
 	if err != nil {
 		return nil
 	}
@@ -61,7 +62,7 @@ func (r *remote) completeMethods(ctx context.Context, id object.ID) []cobra.Comp
 // could otherwise make the user run another command.
 func offerObjects(ids []string) []cobra.Completion {
 	return slices.DeleteFunc(slices.Clone(ids), func(s string) bool {
-		_, err := objectArgument(s)
+		_, err := remote.ParseObject(s)
 		return err != nil
 	})
 }

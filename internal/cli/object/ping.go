@@ -1,4 +1,4 @@
-package main
+package object
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type pinged struct {
 	RoundMS   float64 `json:"round_trip_ms"`
 }
 
-func newPing(r *remote) *cobra.Command {
+func newPing(r caller) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "ping",
@@ -32,7 +32,7 @@ of the round trip of the ping. It needs only the permission to connect.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := r.ping(cmd.Context())
 			if err != nil {
-				return r.explain(err)
+				return r.Explain(err)
 			}
 			if asJSON {
 				return display.JSON(cmd.OutOrStdout(), p)
@@ -43,15 +43,15 @@ of the round trip of the ping. It needs only the permission to connect.`,
 		},
 	}
 	cli.JSONFlag(cmd, &asJSON)
-	r.flags(cmd)
+	r.Flags(cmd)
 	return cmd
 }
 
 // ping sends two pings: the first one connects, so the second one measures only the round trip.
-func (r *remote) ping(ctx context.Context) (pinged, error) {
-	ctx, cancel := r.within(ctx)
+func (r caller) ping(ctx context.Context) (pinged, error) {
+	ctx, cancel := r.Within(ctx)
 	defer cancel()
-	c, err := r.dial(1)
+	c, err := r.Dial(1)
 	if err != nil {
 		return pinged{}, err
 	}
@@ -66,7 +66,7 @@ func (r *remote) ping(ctx context.Context) (pinged, error) {
 		return pinged{}, err
 	}
 	round := time.Since(start)
-	return pinged{Address: r.at, Protocol: r.protocol, ConnectMS: ms(max(first-round, 0)), RoundMS: ms(round)}, nil
+	return pinged{Address: r.At, Protocol: r.Protocol, ConnectMS: ms(max(first-round, 0)), RoundMS: ms(round)}, nil
 }
 
 // ms returns a duration in milliseconds.

@@ -1,4 +1,4 @@
-package main
+package remote
 
 import (
 	"context"
@@ -26,15 +26,14 @@ import (
 // defaultAddress is the address of a host without a policy file.
 const defaultAddress = "127.0.0.1:7766"
 
-// remote holds the flags of commands that call a host.
-type remote struct {
-	at         string
-	atGiven    bool // set on the command line; overrides the profile
-	profile    string
-	env        environment // environment of the command
-	protocol   string
+// Remote holds the flags of commands that call a host.
+type Remote struct {
+	At         string
+	AtGiven    bool // set on the command line; overrides the profile
+	Profile    string
+	Protocol   string
 	serializer string
-	timeout    time.Duration
+	Timeout    time.Duration
 }
 
 var (
@@ -42,18 +41,36 @@ var (
 	serializerNames = []string{"serpent", "json", "msgpack"}
 )
 
-// flags adds the flags of a command that calls a host.
-func (r *remote) flags(cmd *cobra.Command) {
+// callsHost is the annotation of a command that calls a host, to which --at applies.
+const callsHost = "calls"
+
+// AddAddress adds --at to the root command. Flags adds the other flags.
+func (r *Remote) AddAddress(root *cobra.Command) {
+	root.PersistentFlags().StringVar(&r.At, "at", defaultAddress,
+		"address of the host to call: host:port, [::1]:port or unix:path")
+}
+
+// CheckAddressFlag rejects --at for a command that calls no host.
+func (r *Remote) CheckAddressFlag(cmd *cobra.Command) error {
+	r.AtGiven = cmd.Flags().Changed("at")
+	if r.AtGiven && cmd.Annotations[callsHost] == "" && cmd != cmd.Root() {
+		return cli.Usagef("--at does not apply to %q, which calls no host", cmd.CommandPath())
+	}
+	return nil
+}
+
+// Flags adds the flags of a command that calls a host.
+func (r *Remote) Flags(cmd *cobra.Command) {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
 	}
-	cmd.Annotations[calls] = "yes"
+	cmd.Annotations[callsHost] = "yes"
 	f := cmd.Flags()
-	f.StringVar(&r.profile, "profile", "",
+	f.StringVar(&r.Profile, "profile", "",
 		"JSON file with the address of the host, the channel, and a key or certificates")
-	f.StringVar(&r.protocol, "protocol", "pyro5", "protocol: pyro4 or pyro5")
+	f.StringVar(&r.Protocol, "protocol", "pyro5", "protocol: pyro4 or pyro5")
 	f.StringVar(&r.serializer, "serializer", "serpent", "serializer of the values: serpent, json or msgpack")
-	f.DurationVar(&r.timeout, "timeout", 10*time.Second, "time limit; 0 for none")
+	f.DurationVar(&r.Timeout, "timeout", 10*time.Second, "time limit; 0 for none")
 	choices := func(names []string) cobra.CompletionFunc {
 		return cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)
 	}
@@ -64,44 +81,44 @@ func (r *remote) flags(cmd *cobra.Command) {
 	}
 }
 
-// dial returns a client with at most conns connections. It does not connect yet.
-func (r *remote) dial(conns int) (*client.Client, error) {
-	cfg := client.Config{Address: r.at, Serializer: r.serializer, MaxConns: conns, Timeout: r.timeout}
-	switch r.protocol {
+// Dial returns a client with at most conns connections. It does not connect yet.
+func (r *Remote) Dial(conns int) (*client.Client, error) {
+	cfg := client.Config{Address: r.At, Serializer: r.serializer, MaxConns: conns, Timeout: r.Timeout}
+	switch r.Protocol {
 	case "pyro4":
 		cfg.Protocol = wire.Pyro4
 	case "pyro5":
 		cfg.Protocol = wire.Pyro5
 	default:
-		return nil, cli.Usagef("--protocol %s: use %s", r.protocol, strings.Join(protocolNames, " or "))
+		return nil, cli.Usagef("--protocol %s: use %s", r.Protocol, strings.Join(protocolNames, " or "))
 	}
 	if !slices.Contains(serializerNames, r.serializer) {
 		return nil, cli.Usagef("--serializer %s: use one of %s", r.serializer, strings.Join(serializerNames, ", "))
 	}
-	if r.timeout < 0 {
-		return nil, cli.Usagef("--timeout %s: use 0 or more", r.timeout)
+	if r.Timeout < 0 {
+		return nil, cli.Usagef("--timeout %s: use 0 or more", r.Timeout)
 	}
-	if r.profile != "" {
-		p, err := client.LoadProfile(r.profile)
+	if r.Profile != "" {
+		p, err := client.LoadProfile(r.Profile)
 		if err != nil {
 			return nil, err
 		}
-		if r.atGiven {
-			p.Address = r.at
+		if r.AtGiven {
+			p.Address = r.At
 		}
-		r.at = p.Address
+		r.At = p.Address
 		if err := p.Apply(&cfg); err != nil {
-			return nil, fmt.Errorf("profile %s: %w", r.profile, err)
+			return nil, fmt.Errorf("profile %s: %w", r.Profile, err)
 		}
 	}
-	if err := checkAddress(r.at); err != nil {
+	if err := CheckAddress(r.At); err != nil {
 		return nil, err
 	}
 	return client.New(cfg)
 }
 
-// checkAddress rejects an invalid address before a connection is tried.
-func checkAddress(at string) error {
+// CheckAddress rejects an invalid address before a connection is tried.
+func CheckAddress(at string) error {
 	if path, ok := strings.CutPrefix(at, "unix:"); ok {
 		if path == "" {
 			return cli.Usagef("--at %s: the path is missing, as in unix:state/hearth.sock", at)
@@ -114,28 +131,28 @@ func checkAddress(at string) error {
 	return nil
 }
 
-// again returns the flags with which another command calls the same host as the same principal.
-func (r *remote) again() string {
+// Again returns the flags with which another command calls the same host as the same principal.
+func (r *Remote) Again() string {
 	flags := ""
-	if r.profile != "" {
-		flags += " --profile " + shell.Path(r.profile)
+	if r.Profile != "" {
+		flags += " --profile " + shell.Path(r.Profile)
 	}
-	if r.atGiven {
-		flags += " --at " + shell.Quote(r.at)
+	if r.AtGiven {
+		flags += " --at " + shell.Quote(r.At)
 	}
 	return flags
 }
 
-// within limits ctx by --timeout.
-func (r *remote) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	if r.timeout == 0 {
+// Within limits ctx by --timeout.
+func (r *Remote) Within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if r.Timeout == 0 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, r.timeout)
+	return context.WithTimeout(ctx, r.Timeout)
 }
 
-// explain adds a remedy to an error of the client.
-func (r *remote) explain(err error) error {
+// Explain adds a remedy to an error of the client.
+func (r *Remote) Explain(err error) error {
 	var re *client.RemoteError
 	var ce *client.CallError
 	var tlsAlert *net.OpError // crypto/tls returns this for an alert of the peer
@@ -148,30 +165,30 @@ func (r *remote) explain(err error) error {
 		return err
 	case errors.Is(err, signed.ErrProof):
 		return fmt.Errorf("the host at %s did not prove that it has the key of %s: "+
-			"the key is unknown or revoked there, or this is another host", r.at, r.profile)
+			"the key is unknown or revoked there, or this is another host", r.At, r.Profile)
 	case errors.As(err, &tlsAlert) && tlsAlert.Op == "remote error":
 		return fmt.Errorf("the host at %s ended the TLS handshake: %w; the certificate of %s may be missing, expired, "+
 			"revoked or of another authority, or the listener has no TLS; the host's log has the reason",
-			r.at, tlsAlert.Err, r.profile)
+			r.At, tlsAlert.Err, r.Profile)
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("no host listens at %s; start one with hearth serve, or use another --at", r.at)
+		return fmt.Errorf("no host listens at %s; start one with hearth serve, or use another --at", r.At)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("this user may not connect to %s: the mode of the socket or of its folder forbids it", r.at)
+		return fmt.Errorf("this user may not connect to %s: the mode of the socket or of its folder forbids it", r.At)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.at, r.timeout, ran(ce))
+		return fmt.Errorf("no answer from %s within %s%s; --timeout waits longer", r.At, r.Timeout, ran(ce))
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%s closed the connection%s; is it a hearth host, and does it speak %s?",
-			r.at, ran(ce), r.protocol)
+			r.At, ran(ce), r.Protocol)
 	case errors.Is(err, wire.ErrHTTP):
-		return fmt.Errorf("%s speaks HTTP and is no listener of a hearth host; use another --at", r.at)
+		return fmt.Errorf("%s speaks HTTP and is no listener of a hearth host; use another --at", r.At)
 	case errors.Is(err, client.ErrProtocol):
-		return fmt.Errorf("%s does not speak %s; try another --protocol", r.at, r.protocol)
+		return fmt.Errorf("%s does not speak %s; try another --protocol", r.At, r.Protocol)
 	case errors.Is(err, client.ErrStream):
 		return fmt.Errorf("the method returned an item stream, which was closed again%s", ran(ce))
 	}
 	var oe *object.Error
 	if errors.As(err, &oe) && oe.Msg != "" {
-		if r.profile == "" && strings.Contains(oe.Msg, transport.ErrPlain.Error()) {
+		if r.Profile == "" && strings.Contains(oe.Msg, transport.ErrPlain.Error()) {
 			return fmt.Errorf("%s; --profile FILE names a key or certificate", oe.Msg)
 		}
 		if oe.Err != nil {
@@ -194,8 +211,8 @@ func ran(e *client.CallError) string {
 	}
 }
 
-// objectArgument parses the id of an object, also of a built-in one.
-func objectArgument(s string) (object.ID, error) {
+// ParseObject parses the id of an object, also of a built-in one.
+func ParseObject(s string) (object.ID, error) {
 	if id := object.ID(s); id == object.Daemon || id == object.NameServer {
 		return id, nil
 	}

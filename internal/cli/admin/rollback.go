@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 )
 
 func newRollback() *cobra.Command {
-	var socket admin
+	var socket Socket
 	var to string
 	cmd := &cobra.Command{
 		Use:   "rollback OBJECT",
@@ -36,6 +36,6 @@ host's user and root.`,
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "version, or the beginning of its name; hearth history lists versions")
-	socket.flags(cmd)
+	socket.AddFlags(cmd)
 	return cmd
 }

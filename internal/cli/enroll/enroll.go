@@ -1,4 +1,4 @@
-package main
+package enroll
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
+	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/enroll"
 )
@@ -31,7 +32,8 @@ in identify. The authority's key is then on the host.`
 // maxTokenValid is the longest validity of a token.
 const maxTokenValid = 30 * 24 * time.Hour
 
-func newEnroll(r *remote) *cobra.Command {
+// Command returns hearth enroll with its subcommands.
+func Command(r *remote.Remote) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enroll",
 		Short: "Give a client its key or certificate by a one-time token",

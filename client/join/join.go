@@ -1,4 +1,10 @@
-package main
+// Package join exchanges an enrolment token for a key or certificate, on the machine of the client.
+//
+// The private key is created here and never leaves the machine. It is kept in a hidden file of the folder until the
+// exchange is complete: the host binds the token to the first public key, so that a later attempt with the same folder
+// continues after a lost reply. [Join] then writes the credentials and a profile of package client that names them.
+// Existing files are never overwritten, and the profile is written last.
+package join
 
 import (
 	"context"
@@ -12,18 +18,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/safefile"
-	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport/ca"
 	"github.com/hearthhost/hearth/transport/enroll"
@@ -31,64 +32,20 @@ import (
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
-func newEnrollJoin(r *remote) *cobra.Command {
-	var out string
-	cmd := &cobra.Command{
-		Use:   "join ADDRESS TOKEN",
-		Short: "Exchange a token for a key or certificate",
-		Long: `Exchange a token for a key or certificate and write the client's files into the folder --out:
-NAME.json, the profile, and the files that it names. The private key is created here and never
-leaves this machine. TOKEN may be - for standard input, which other users of the machine cannot
-see.
-
-After a failure, run the command again with the same --out: the token is bound to the key in that
-folder. Existing files are never overwritten.`,
-		Example: `  hearth enroll join host.example:7767 - < token
-  hearth call --profile alice.json acme.counter add 5`,
-		Args: cli.ExactArgs("ADDRESS", "TOKEN"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkAddress(args[0]); err != nil {
-				return err
-			}
-			text := args[1]
-			if text == "-" {
-				b, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), 4096))
-				if err != nil {
-					return err
-				}
-				text = string(b)
-			}
-			t, err := enroll.ParseText(text)
-			if err != nil {
-				return cli.Usagef("%w", err)
-			}
-			r.at, r.timeout = args[0], 10*time.Second
-			ctx, cancel := r.within(cmd.Context())
-			defer cancel()
-			j := &joiner{remote: r, token: t, dir: out}
-			profile, err := j.join(ctx)
-			if err != nil {
-				return err
-			}
-			w := cmd.OutOrStdout()
-			fmt.Fprintf(w, "wrote %s\n", profile)
-			fmt.Fprintf(w, "next: hearth ls --profile %s\n", shell.Path(profile))
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&out, "out", ".", "folder to write to")
-	return cmd
-}
+// Timeout is the time limit of each call to the host.
+const Timeout = 10 * time.Second
 
 // joiner exchanges one token.
 type joiner struct {
-	*remote
+	at    string // address of the host
 	token *enroll.Token
 	dir   string
 }
 
-// join writes the files and returns the path of the profile.
-func (j *joiner) join(ctx context.Context) (string, error) {
+// Join exchanges a token at the host's address, writes the client's files into dir, and returns the path of the
+// profile. An error of the call is one of package client.
+func Join(ctx context.Context, at string, token *enroll.Token, dir string) (string, error) {
+	j := &joiner{at: at, token: token, dir: dir}
 	secret, err := j.token.Bytes()
 	if err != nil {
 		return "", err
@@ -97,7 +54,7 @@ func (j *joiner) join(ctx context.Context) (string, error) {
 		Address:  j.at,
 		KeyID:    j.token.ID,
 		Key:      signed.Key(secret),
-		Timeout:  j.timeout,
+		Timeout:  Timeout,
 		MaxConns: 1,
 	})
 	if err != nil {
@@ -159,7 +116,7 @@ func (j *joiner) exchange(
 			"or this is another host", j.at)
 	}
 	if err != nil {
-		return nil, j.explain(err)
+		return nil, err
 	}
 	dict, ok := v.(map[string]any)
 	out := map[string]string{}

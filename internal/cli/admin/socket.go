@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"bufio"
@@ -20,21 +20,22 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
 )
 
-// admin is the connection to the admin socket of a running host.
-type admin struct {
+// Socket is the connection to the admin socket of a running host.
+type Socket struct {
 	policyflag.Flags
-	socket string
+	Path string // set on the command line; "" for the socket of the policy
 }
 
-func (a *admin) flags(cmd *cobra.Command) {
+// AddFlags adds --socket and the flags of the policy to a command.
+func (a *Socket) AddFlags(cmd *cobra.Command) {
 	a.Flags.Add(cmd)
-	cmd.Flags().StringVar(&a.socket, "socket", "", "use this admin socket instead of the one of the policy")
+	cmd.Flags().StringVar(&a.Path, "socket", "", "use this admin socket instead of the one of the policy")
 }
 
-// path returns the path of the admin socket.
-func (a *admin) path() (string, error) {
-	if a.socket != "" {
-		return a.socket, nil
+// find returns the path of the admin socket.
+func (a *Socket) find() (string, error) {
+	if a.Path != "" {
+		return a.Path, nil
 	}
 	p, _, err := a.LoadUntested()
 	if err != nil {
@@ -51,8 +52,8 @@ const adminTimeout = 30 * time.Second
 const maxAdminAnswer = 256 << 20
 
 // request sends a request, such as GET /v1/status, and decodes the response into result.
-func (a *admin) request(ctx context.Context, method, resource string, result any) error {
-	path, err := a.path()
+func (a *Socket) request(ctx context.Context, method, resource string, result any) error {
+	path, err := a.find()
 	if err != nil {
 		return err
 	}

@@ -1,24 +1,20 @@
-package main
+package object
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec/pyro"
-	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/internal/cli"
+	"github.com/hearthhost/hearth/internal/cli/admin"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/object"
@@ -102,9 +98,9 @@ type listed struct {
 	Refused    string              `json:"refused,omitempty"` // reason why the version in its file does not serve
 }
 
-func newLs(r *remote) *cobra.Command {
+func newLs(r caller) *cobra.Command {
 	var asJSON, all, workers bool
-	var socket admin
+	var socket admin.Socket
 	cmd := &cobra.Command{
 		Use:   "ls [PREFIX]",
 		Short: "List the objects that you may call",
@@ -124,18 +120,18 @@ admin socket in the state folder of the policy, which accepts the host's user an
 		ValidArgsFunction: r.completeObjects,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if workers {
-				if r.atGiven || r.profile != "" || all {
+				if r.AtGiven || r.Profile != "" || all {
 					return cli.Usagef("--workers uses the admin socket of a host on this machine; " +
 						"use it with --policy, --dir or --socket only")
 				}
-				return socket.listWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
+				return socket.PrintWorkers(cmd.Context(), cmd.OutOrStdout(), strings.Join(args, ""), asJSON)
 			}
-			if socket.socket != "" || socket.File != "" || cmd.Flags().Changed("dir") {
+			if socket.Path != "" || socket.File != "" || cmd.Flags().Changed("dir") {
 				return cli.Usagef("--policy, --dir and --socket need --workers; --at names the host of the objects")
 			}
 			list, err := r.list(cmd.Context(), strings.Join(args, ""), all)
 			if err != nil {
-				return r.explain(err)
+				return r.Explain(err)
 			}
 			if asJSON {
 				return display.JSON(cmd.OutOrStdout(), list)
@@ -148,10 +144,10 @@ admin socket in the state folder of the policy, which accepts the host's user an
 		},
 	}
 	cmd.Flags().BoolVar(&workers, "workers", false, "list workers and plugins with their state instead")
-	socket.flags(cmd)
+	socket.AddFlags(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also list built-in objects")
 	cli.JSONFlag(cmd, &asJSON)
-	r.flags(cmd)
+	r.Flags(cmd)
 	return cmd
 }
 
@@ -166,10 +162,10 @@ func noObjects(prefix string) string {
 }
 
 // list describes every object whose id begins with prefix.
-func (r *remote) list(ctx context.Context, prefix string, all bool) ([]listed, error) {
-	ctx, cancel := r.within(ctx)
+func (r caller) list(ctx context.Context, prefix string, all bool) ([]listed, error) {
+	ctx, cancel := r.Within(ctx)
 	defer cancel()
-	c, err := r.dial(1)
+	c, err := r.Dial(1)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +185,7 @@ func (r *remote) list(ctx context.Context, prefix string, all bool) ([]listed, e
 		}
 		l := listed{ID: object.ID(id), Instance: d.Instance, Error: d.Error, Refused: d.Refused}
 		if err != nil {
-			l.Error = r.explain(err).Error()
+			l.Error = r.Explain(err).Error()
 		}
 		l.Doc, _, _ = strings.Cut(d.Doc, "\n")
 		for _, m := range d.Members {
@@ -229,39 +225,6 @@ func printList(out io.Writer, list []listed) error {
 		fmt.Fprintln(w, strings.TrimRight(row, "\t"))
 		if l.Refused != "" {
 			fmt.Fprintf(w, "\tits file is rejected, and an older version serves: %s\n", display.Inline(l.Refused))
-		}
-	}
-	return w.Flush()
-}
-
-// listWorkers lists the host's workers and plugins whose names begin with prefix.
-func (a *admin) listWorkers(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
-	var s host.Status
-	if err := a.request(ctx, http.MethodGet, "/v1/status", &s); err != nil {
-		return err
-	}
-	s.Workers = slices.DeleteFunc(s.Workers, func(w backend.WorkerStatus) bool {
-		return !strings.HasPrefix(w.Name, prefix)
-	})
-	if asJSON {
-		return display.JSON(out, s.Workers)
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, p := range s.Workers {
-		pid := ""
-		if p.PID != 0 {
-			pid = "\tpid " + strconv.Itoa(p.PID)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s%s\n", display.Quote(p.Name), display.Quote(p.Kind), display.Quote(p.State), pid)
-		if p.State == backend.StateRefused {
-			fmt.Fprintf(w, "\t%s\n", display.Inline(p.Cause))
-		} else if p.Crashes > 0 {
-			again := ""
-			if !p.Retry.IsZero() {
-				again = ", started again after " + p.Retry.Local().Format(time.TimeOnly)
-			}
-			crashes := display.Plurals(p.Crashes, "crash", "crashes")
-			fmt.Fprintf(w, "\t%s in a row%s: %s\n", crashes, again, display.Inline(p.Cause))
 		}
 	}
 	return w.Flush()

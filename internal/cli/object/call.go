@@ -1,4 +1,4 @@
-package main
+package object
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/internal/cli/value"
 	"github.com/hearthhost/hearth/internal/shell"
 	"github.com/hearthhost/hearth/object"
@@ -43,7 +44,7 @@ type callFlags struct {
 	traceback bool
 }
 
-func newCall(r *remote) *cobra.Command {
+func newCall(r caller) *cobra.Command {
 	var f callFlags
 	cmd := &cobra.Command{
 		Use:   "call OBJECT METHOD [ARGUMENT...]",
@@ -69,7 +70,7 @@ func newCall(r *remote) *cobra.Command {
 	fl.BoolVar(&f.stream, "stream", false, "print the items of the stream that the method returns, one a line")
 	fl.BoolVar(&f.traceback, "traceback", false, "print the remote traceback, if the policy permits it")
 	cmd.MarkFlagsMutuallyExclusive("get", "set")
-	r.flags(cmd)
+	r.Flags(cmd)
 	return cmd
 }
 
@@ -96,8 +97,8 @@ func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
 }
 
 // call runs one command line.
-func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
-	id, err := objectArgument(args[0])
+func (r caller) call(cmd *cobra.Command, f callFlags, args []string) error {
+	id, err := remote.ParseObject(args[0])
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	if err != nil {
 		return r.meant(err, id, args[1:])
 	}
-	c, err := r.dial(1)
+	c, err := r.Dial(1)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 	ctx := cmd.Context()
 	if !f.stream { // for a stream the client applies --timeout to each item
 		var cancel context.CancelFunc
-		ctx, cancel = r.within(ctx)
+		ctx, cancel = r.Within(ctx)
 		defer cancel()
 	}
 	err = run(ctx, c.Object(id), cmd.OutOrStdout())
@@ -124,9 +125,9 @@ func (r *remote) call(cmd *cobra.Command, f callFlags, args []string) error {
 		printTraceback(cmd.ErrOrStderr(), err)
 	}
 	if hint := r.callHint(ctx, c, id, args[1:], err); hint != "" {
-		return fmt.Errorf("%w\n%s", r.explain(err), hint)
+		return fmt.Errorf("%w\n%s", r.Explain(err), hint)
 	}
-	return r.explain(err)
+	return r.Explain(err)
 }
 
 // plan parses the rest of the command line and returns the operation on the object.
@@ -206,17 +207,17 @@ func parseAssignment(flag, s string) (string, any, error) {
 
 // meant adds a hint to the error of an invalid method name: a call in the notation of policies, or the assignment of
 // an attribute.
-func (r *remote) meant(err error, id object.ID, rest []string) error {
+func (r caller) meant(err error, id object.ID, rest []string) error {
 	if len(rest) == 0 || object.Method(rest[0]).Callable() {
 		return err
 	}
 	if name, _, set := strings.Cut(rest[0], "="); set && object.Method(name).Callable() {
 		return fmt.Errorf("%w\nto set an attribute, run hearth call %s --set %s%s",
-			err, id, shell.Quote(rest[0]), r.again())
+			err, id, shell.Quote(rest[0]), r.Again())
 	}
 	if i := strings.LastIndexByte(string(id), '.'); strings.Count(string(id), ".") > 1 {
 		return fmt.Errorf("%w\nobject and method are two arguments: hearth call %s %s%s",
-			err, id[:i], id[i+1:], r.again())
+			err, id[:i], id[i+1:], r.Again())
 	}
 	return err
 }
@@ -279,10 +280,10 @@ func printTraceback(w io.Writer, err error) {
 }
 
 // callHint returns a hint after a call of a stream or an attribute as an ordinary method.
-func (r *remote) callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
+func (r caller) callHint(ctx context.Context, c *client.Client, id object.ID, rest []string, err error) string {
 	if !isRemote(err) {
 		if len(rest) > 0 && errors.Is(err, client.ErrStream) {
-			return fmt.Sprintf("to print its items, run hearth call %s %s --stream%s", id, rest[0], r.again())
+			return fmt.Sprintf("to print its items, run hearth call %s %s --stream%s", id, rest[0], r.Again())
 		}
 		return ""
 	}
@@ -293,11 +294,11 @@ func (r *remote) callHint(ctx context.Context, c *client.Client, id object.ID, r
 	if err != nil || !slices.Contains(m.Attrs, rest[0]) {
 		return ""
 	}
-	return fmt.Sprintf("%s is an attribute; run hearth call %s --get %s%s", rest[0], id, rest[0], r.again())
+	return fmt.Sprintf("%s is an attribute; run hearth call %s --get %s%s", rest[0], id, rest[0], r.Again())
 }
 
 // completeMembers completes an object, then its methods.
-func (r *remote) completeMembers(
+func (r caller) completeMembers(
 	cmd *cobra.Command, args []string, typed string,
 ) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) == 0 {

@@ -1,4 +1,4 @@
-package main
+package object
 
 import (
 	"fmt"
@@ -9,11 +9,12 @@ import (
 
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/api"
 )
 
-func newDescribe(r *remote) *cobra.Command {
+func newDescribe(r caller) *cobra.Command {
 	var asJSON, names bool
 	cmd := &cobra.Command{
 		Use:   "describe OBJECT | --api",
@@ -35,20 +36,20 @@ them. With --api, show every name that a script can use instead, which needs no 
 			if names {
 				return printAPI(cmd.OutOrStdout(), asJSON)
 			}
-			id, err := objectArgument(args[0])
+			id, err := remote.ParseObject(args[0])
 			if err != nil {
 				return err
 			}
-			ctx, cancel := r.within(cmd.Context())
+			ctx, cancel := r.Within(cmd.Context())
 			defer cancel()
-			c, err := r.dial(1)
+			c, err := r.Dial(1)
 			if err != nil {
 				return err
 			}
 			defer c.Close()
 			d, err := describe(ctx, c, id)
 			if err != nil {
-				return r.explain(err)
+				return r.Explain(err)
 			}
 			if asJSON {
 				if err := display.JSON(cmd.OutOrStdout(), d); err != nil {
@@ -66,7 +67,7 @@ them. With --api, show every name that a script can use instead, which needs no 
 	}
 	cmd.Flags().BoolVar(&names, "api", false, "show every name that a script can use")
 	cli.JSONFlag(cmd, &asJSON)
-	r.flags(cmd)
+	r.Flags(cmd)
 	return cmd
 }
 

@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"fmt"
@@ -36,7 +36,7 @@ state folder, which accepts the host's user and root.`,
 }
 
 func newTenantUsage() *cobra.Command {
-	var socket admin
+	var socket Socket
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "usage [TENANT]",
@@ -66,7 +66,7 @@ tenant with its objects. Workers count steps, the kernel measures time and memor
 			return printUsage(cmd.OutOrStdout(), &u)
 		},
 	}
-	socket.flags(cmd)
+	socket.AddFlags(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }

@@ -1,21 +1,19 @@
-package main
+package admin
 
 import (
 	"fmt"
-	"io"
 	"net/http"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/internal/cli/refusal"
 )
 
 func newReload() *cobra.Command {
-	var socket admin
+	var socket Socket
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "reload",
@@ -39,47 +37,16 @@ which is not an error.`,
 				if err := display.JSON(cmd.OutOrStdout(), refused); err != nil {
 					return err
 				}
-			} else if err := printRefusals(cmd.OutOrStdout(), refused); err != nil {
+			} else if err := refusal.Print(cmd.OutOrStdout(), refused); err != nil {
 				return err
 			}
-			wrong := 0
-			for _, r := range refused {
-				if !r.Note {
-					wrong++
-				}
-			}
-			if wrong > 0 {
+			if wrong := refusal.Faults(refused); wrong > 0 {
 				return fmt.Errorf("%d rejected: the host does not serve the current files", wrong)
 			}
 			return nil
 		},
 	}
-	socket.flags(cmd)
+	socket.AddFlags(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
-}
-
-func printRefusals(out io.Writer, refused []host.Refusal) error {
-	for _, r := range refused {
-		name := string(r.ID)
-		if name == "" {
-			name = r.Path
-		}
-		if _, err := fmt.Fprintln(out, refusalLine(r, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// refusalLine returns the line for a rejected file. Tenants choose names of files, which may contain newlines.
-func refusalLine(r host.Refusal, name string) string {
-	line := r.Err
-	if name != "" && !strings.HasPrefix(line, name+":") && !(filepath.IsAbs(name) && strings.Contains(line, name)) {
-		line = name + ": " + strings.TrimPrefix(line, name+" ")
-	}
-	if r.Note {
-		line = "note: " + line
-	}
-	return display.Indent(line)
 }

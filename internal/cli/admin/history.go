@@ -1,4 +1,4 @@
-package main
+package admin
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 )
 
 func newHistory() *cobra.Command {
-	var socket admin
+	var socket Socket
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "history OBJECT",
@@ -57,7 +57,7 @@ command uses the admin socket, which accepts the host's user and root.`,
 			return w.Flush()
 		},
 	}
-	socket.flags(cmd)
+	socket.AddFlags(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
