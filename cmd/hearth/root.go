@@ -63,7 +63,8 @@ func newRoot() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("host", newServe(env), newUpgrade(), newNew(), newTest(), policy.Command(), audit.Command(), newDoctor(), newConfig(env))
+	add("host", newServe(env), newUpgrade(), newNew(), newTest(), newDoctor(), newConfig(env))
+	add("host", policy.Command(), audit.Command())
 	add("host", admin.Commands()...)
 	add("call", object.Commands(r)...)
 	add("who", key.Command(), ca.Command(), enroll.Command(r), secret.Command())

@@ -1,3 +1,9 @@
+// Package audit has the commands that read the audit log: hearth audit verify, tail and query.
+//
+// They read the file that the policy names, the older files beside it, and the records that were kept of removed files.
+// They need no running host. Package audit/trail has the format of the log and the check of its chain. This package
+// selects records by flags, and prints one line for each record. Records contain text from callers, so each field of a
+// line is escaped and cannot forge another field or line. With --json the lines of the log are printed unchanged.
 package audit
 
 import (
@@ -18,6 +24,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
 )
 
+// Command returns hearth audit with its subcommands.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",

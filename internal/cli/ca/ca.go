@@ -1,3 +1,8 @@
+// Package ca has the commands of a small certificate authority: hearth ca init, issue, renew, revoke and show.
+//
+// Package transport/ca issues certificates and keeps the authority's folder. This package writes the certificate and
+// the private key of a client or host to files, and prints the next steps. issue never overwrites a file; renew replaces
+// each file atomically.
 package ca
 
 import (
@@ -30,6 +35,7 @@ Its folder holds ca.pem, which is client_ca of hosts and ca of clients; ca.key, 
 authenticate as any principal, so keep it off the host if you can; and revoked, which is the list
 of a host's setting revoked, and is read again when it changes.`
 
+// Command returns hearth ca with its subcommands.
 func Command() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{

@@ -1,3 +1,9 @@
+// Package enroll has the commands for enrolment tokens: hearth enroll new, list and revoke on the host, and hearth
+// enroll join on the machine of the client.
+//
+// Package transport/enroll has the tokens, which are files in the host's state folder. Package client/join makes the
+// exchange and writes the client's files. A token is printed on standard output only, so that it can be redirected
+// without the hints for the operator.
 package enroll
 
 import (

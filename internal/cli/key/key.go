@@ -1,3 +1,7 @@
+// Package key has the commands for key files of the HMAC channel: hearth key new, list, rotate and revoke.
+//
+// Package transport/keyfile has the format of the files and their atomic update. A file is never overwritten by a new
+// one, and no command prints the secret of a key. A running host reads a changed file within a second.
 package key
 
 import (
@@ -29,6 +33,7 @@ A file may hold several keys. Clients use the first; the host accepts all. To ro
 without a failed call: hearth key rotate, copy the file to the client, then hearth key
 revoke the old id. A running host applies the change within a second.`
 
+// Command returns hearth key with its subcommands.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",

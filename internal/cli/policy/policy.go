@@ -1,3 +1,9 @@
+// Package policy has the commands that examine policy files: hearth policy check, test, explain, diff and prove.
+//
+// They need no running host. Package policy decides, package policy/analysis explains, compares and proves; this
+// package parses flags and prints the answers. Objects of the scripts and plugins folders extend an answer: without
+// them only the patterns of the policy are listed. The exit code is 1 if a check, test or proof fails, or if two files
+// decide differently.
 package policy
 
 import (
@@ -16,6 +22,7 @@ import (
 	"github.com/hearthhost/hearth/policy/analysis"
 )
 
+// Command returns hearth policy with its subcommands.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",

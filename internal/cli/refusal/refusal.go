@@ -1,7 +1,8 @@
 // Package refusal prints the files that a host rejects, or would reject, with reasons.
 //
 // hearth reload, hearth serve --check and hearth doctor print the same lines with it. A note is a refusal without
-// effect yet: it is printed, and does not count as a fault. Tenants choose the names of files, so every line is escaped.
+// effect yet: it is printed, and does not count as a fault. Tenants choose the names of files, so every line is
+// escaped.
 package refusal
 
 import (

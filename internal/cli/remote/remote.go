@@ -1,3 +1,11 @@
+// Package remote connects a command to a host as a client.
+//
+// [Remote] holds the flags of all commands that call a host: the address, the profile with credentials, the Pyro
+// generation, the serializer and the time limit. The root command adds --at by [Remote.AddAddress], and each command
+// adds the other flags by [Remote.Flags]. An address of the command line overrides the one of the profile.
+//
+// [Remote.Explain] adds a remedy to an error of package client: no host listens, the key was rejected, or another
+// protocol is spoken. It also states whether a failed call was executed, unless it certainly was not.
 package remote
 
 import (
@@ -28,12 +36,12 @@ const defaultAddress = "127.0.0.1:7766"
 
 // Remote holds the flags of commands that call a host.
 type Remote struct {
-	At         string
-	AtGiven    bool // set on the command line; overrides the profile
-	Profile    string
-	Protocol   string
+	At         string // address of the host
+	AtGiven    bool   // --at was set; it overrides the profile's address
+	Profile    string // file; "" for none
+	Protocol   string // pyro4 or pyro5
 	serializer string
-	Timeout    time.Duration
+	Timeout    time.Duration // 0 for no limit
 }
 
 var (

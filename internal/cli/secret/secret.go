@@ -1,3 +1,8 @@
+// Package secret has the commands for the secrets of objects: hearth secret set, rotate and list.
+//
+// The policy names the file of a secret, and whether it is encrypted. A value is read from a terminal without echo,
+// from standard input or from a file, and never from the command line, which other users of the machine can read. No
+// command prints a value. Package internal/secretfile writes the file atomically.
 package secret
 
 import (
@@ -22,6 +27,7 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
+// Command returns hearth secret with its subcommands.
 func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
