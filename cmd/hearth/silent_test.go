@@ -112,7 +112,7 @@ func dialGood(t *testing.T, h *liveHost, hello []byte) *goodClient {
 	check(t, err)
 	t.Cleanup(func() { nc.Close() })
 	g := &goodClient{nc, bufio.NewReader(nc)}
-	if kind := g.ask(t, hello); kind != "connected" {
+	if kind := g.roundTrip(t, hello); kind != "connected" {
 		t.Fatalf("a good client's handshake was answered with %q", kind)
 	}
 	return g
@@ -121,14 +121,14 @@ func dialGood(t *testing.T, h *liveHost, hello []byte) *goodClient {
 func (g *goodClient) calls(t *testing.T, call []byte, n int) {
 	t.Helper()
 	for range n {
-		if kind := g.ask(t, call); kind != "ok" {
+		if kind := g.roundTrip(t, call); kind != "ok" {
 			t.Fatalf("a good call was answered with %q", kind)
 		}
 	}
 }
 
-// ask sends a message and returns the kind of the reply.
-func (g *goodClient) ask(t *testing.T, message []byte) string {
+// roundTrip sends a message and returns the kind of the reply.
+func (g *goodClient) roundTrip(t *testing.T, message []byte) string {
 	t.Helper()
 	check(t, g.nc.SetDeadline(time.Now().Add(time.Minute)))
 	_, err := g.nc.Write(message)

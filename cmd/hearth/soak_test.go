@@ -230,8 +230,8 @@ func (s *soaked) client(cfg hearth.Config) *hearth.Client {
 	return c
 }
 
-// The method want returns the error of a wrong reply, nil for the expected one.
-func want(wanted, got any, err error) error {
+// checkReply returns the error of a wrong reply, nil for the expected one.
+func checkReply(wanted, got any, err error) error {
 	if err == nil && got != wanted {
 		return fmt.Errorf("the answer is %.100v, not %.100v", got, wanted)
 	}
@@ -243,7 +243,7 @@ func (s *soaked) calls() {
 	c := s.client(hearth.Config{})
 	s.again("calls", func(n int) error {
 		got, err := c.Object("demo.echo").Call(s.ctx, "echo", n)
-		return want(int64(n), got, err)
+		return checkReply(int64(n), got, err)
 	})
 	s.again("batches", func(n int) error {
 		b := c.Object("demo.echo").Batch()
@@ -252,7 +252,7 @@ func (s *soaked) calls() {
 		}
 		results, err := b.Run(s.ctx)
 		for i, r := range results {
-			err = errors.Join(err, want(int64(n+i), r.Value, r.Err))
+			err = errors.Join(err, checkReply(int64(n+i), r.Value, r.Err))
 		}
 		if err == nil && len(results) != 16 {
 			err = fmt.Errorf("%d results of 16", len(results))
@@ -267,7 +267,7 @@ func (s *soaked) calls() {
 			}
 			sum += v.(int64)
 		}
-		return want(int64(210), sum, nil)
+		return checkReply(int64(210), sum, nil)
 	})
 	s.again("oneway calls", func(int) error {
 		session, err := c.Session(s.ctx)
@@ -331,7 +331,7 @@ func (s *soaked) connections() {
 				s.late.Add(1)
 				return nil
 			}
-			return want(int64(n), got, err)
+			return checkReply(int64(n), got, err)
 		}
 	}
 	s.again("plain connections", once(hearth.Config{Address: s.h.tcp, Protocol: wire.Pyro4}))

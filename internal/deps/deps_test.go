@@ -1207,6 +1207,7 @@ var doors = []struct {
 			"host",
 			"host/folder",
 			"cmd/hearth",
+			"internal/cli/secret",
 			"internal/upgrade",
 		},
 		test: true,

@@ -1,8 +1,8 @@
 // Package ca has the commands of a small certificate authority: hearth ca init, issue, renew, revoke and show.
 //
 // Package transport/ca issues certificates and keeps the authority's folder. This package writes the certificate and
-// the private key of a client or host to files, and prints the next steps. issue never overwrites a file; renew replaces
-// each file atomically.
+// the private key of a client or host to files, and prints the next steps. issue never overwrites a file, and renew
+// replaces each file atomically.
 package ca
 
 import (

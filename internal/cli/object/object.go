@@ -5,7 +5,7 @@
 // same calls. Text and names from the host are not trusted: output escapes them, and a completion offers only valid
 // names, because a shell inserts a completion unchanged into the command line.
 //
-// ls --workers is the exception: it asks the admin socket of a host on this machine.
+// ls --workers is the exception: it sends a request to the admin socket of a host on this machine.
 package object
 
 import (
