@@ -10,6 +10,8 @@ import (
 	"os"
 
 	"github.com/hearthhost/hearth/internal/cli"
+	"github.com/hearthhost/hearth/internal/process"
+	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
@@ -20,11 +22,15 @@ var (
 	commit  string
 )
 
+// programPath is the path that hearth upgrade starts. It is read before the environment is cleared and before the
+// program can be replaced.
+var programPath = upgrade.ProgramPath(!process.Privileged())
+
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == workerVerb { // a call waits for it, so skip the other commands
 		os.Exit(worker.Main())
 	}
-	if err := noCore(); err != nil {
+	if err := process.DisableCore(); err != nil {
 		cli.Complain(os.Stderr, err)
 		os.Exit(int(cli.ExitFailed))
 	}

@@ -2,26 +2,17 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
-	"text/template"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
+	"github.com/hearthhost/hearth/internal/scaffold"
 	"github.com/hearthhost/hearth/object"
 )
-
-//go:embed templates/object.lua
-var objectSource string
-
-var objectTemplate = template.Must(template.New("object").Parse(objectSource))
 
 func newNew() *cobra.Command {
 	var dir string
@@ -37,11 +28,11 @@ serves the folder and has no such tenant, the command prints the necessary addit
 		Args:              cli.ExactArgs("OBJECT"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := newObjectID(args[0])
+			id, err := scaffold.ParseID(args[0])
 			if err != nil {
-				return err
+				return cli.Usagef("%w", err)
 			}
-			path, err := scaffold(dir, id)
+			path, err := scaffold.Write(dir, id)
 			if err != nil {
 				return err
 			}
@@ -54,22 +45,6 @@ serves the folder and has no such tenant, the command prints the necessary addit
 	}
 	cmd.Flags().StringVar(&dir, "dir", "scripts", "the scripts folder")
 	return cmd
-}
-
-// newObjectID checks that the host would serve a script of this id as an object.
-func newObjectID(s string) (object.ID, error) {
-	id, err := object.ParseID(s)
-	if err != nil {
-		return "", cli.Usagef("%w; for example: hearth new acme.counter", err)
-	}
-	name := id.Name()
-	if strings.HasPrefix(name, "lib.") {
-		return "", cli.Usagef("object id %q: %s/lib holds modules for require, not objects", s, id.Tenant())
-	}
-	if strings.HasSuffix(name, "_test") {
-		return "", cli.Usagef("object id %q: *_test.lua files hold tests, not objects", s)
-	}
-	return id, nil
 }
 
 // hintTenant prints the necessary addition to the policy in the current directory, if that policy serves the folder
@@ -88,24 +63,4 @@ func hintTenant(w io.Writer, dir string, id object.ID) {
 	fmt.Fprintf(w, "note: %s has no tenant %q, and does not serve its objects. Add\n"+
 		"  tenant %q {}\nand a permit with %s among its objects\n",
 		from, id.Tenant(), id.Tenant(), id)
-}
-
-// scaffold writes the script and returns its path.
-func scaffold(dir string, id object.ID) (string, error) {
-	path := filepath.Join(dir, string(id.Tenant()), filepath.FromSlash(strings.ReplaceAll(id.Name(), ".", "/"))+".lua")
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // scripts are not secret
-		return "", fmt.Errorf("creating the object's folder: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // as above
-	if errors.Is(err, fs.ErrExist) {
-		return "", fmt.Errorf("%s exists and was not changed; choose another name, or move it first", path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("writing the script: %w", err)
-	}
-	err = objectTemplate.Execute(f, struct{ ID object.ID }{id})
-	if err := errors.Join(err, f.Close()); err != nil {
-		return "", fmt.Errorf("writing %s: %w", path, err)
-	}
-	return path, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/policy"
 	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/internal/cli/secret"
+	"github.com/hearthhost/hearth/internal/process"
 )
 
 const rootLong = `Hearth is a secure host daemon: a Lua script in a folder becomes a remote object that
@@ -32,7 +33,7 @@ of hearth serve (HEARTH_LOG_LEVEL, HEARTH_LOG_FORMAT), and nothing with --no-env
 // newRoot returns the root command with all its commands.
 func newRoot() *cobra.Command {
 	r := &remote.Remote{}
-	env := &environment{}
+	env := &process.Environment{}
 	root := &cobra.Command{
 		Use:           "hearth",
 		Short:         "Serve Lua objects to Pyro clients, and call them",
@@ -47,7 +48,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().BoolVar(&noEnv, "no-env", false,
 		"ignore the environment; automatic for a process with more rights than its parent")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		*env = closeEnvironment(noEnv)
+		*env = process.CloseEnvironment(noEnv)
 		return r.CheckAddressFlag(cmd)
 	}
 	root.SetFlagErrorFunc(flagError)

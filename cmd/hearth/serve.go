@@ -2,35 +2,25 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"net/netip"
 	"os"
-	"os/signal"
-	"runtime"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/folder"
-	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
 	"github.com/hearthhost/hearth/internal/cli/refusal"
+	"github.com/hearthhost/hearth/internal/cli/settings"
+	"github.com/hearthhost/hearth/internal/daemon"
 	"github.com/hearthhost/hearth/internal/journal"
-	"github.com/hearthhost/hearth/internal/safefile"
-	"github.com/hearthhost/hearth/internal/shell"
-	"github.com/hearthhost/hearth/internal/systemd"
+	"github.com/hearthhost/hearth/internal/process"
 	"github.com/hearthhost/hearth/internal/upgrade"
-	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/transport"
@@ -70,7 +60,7 @@ type serveFlags struct {
 	drain     time.Duration // time limit of open connections after an upgrade
 }
 
-func newServe(env *environment) *cobra.Command {
+func newServe(env *process.Environment) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -141,16 +131,16 @@ func (f *serveFlags) drainFlag(cmd *cobra.Command) {
 }
 
 // drainSetting returns the row of hearth config for --drain.
-func (f *serveFlags) drainSetting(cmd *cobra.Command) setting {
+func (f *serveFlags) drainSetting(cmd *cobra.Command) settings.Setting {
 	source := "default"
 	if cmd.Flags().Changed("drain") {
 		source = "flag"
 	}
-	return setting{"drain", f.drain.String(), defaultDrain.String(), source}
+	return settings.Setting{"drain", f.drain.String(), defaultDrain.String(), source}
 }
 
 // serve runs a host until a signal or the end of ctx.
-func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.Writer) (err error) {
+func (f *serveFlags) serve(ctx context.Context, env process.Environment, out, errOut io.Writer) (err error) {
 	log, err := f.logger(errOut)
 	if err != nil {
 		return err
@@ -182,7 +172,7 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 		}
 		return policyfile.Load(path, os.Getuid())
 	}
-	exe, err := workerProgram()
+	exe, err := process.Self()
 	if err != nil {
 		return err
 	}
@@ -200,60 +190,18 @@ func (f *serveFlags) serve(ctx context.Context, env environment, out, errOut io.
 	if f.check {
 		return printCheck(out, errOut, from, host.Check(ctx, cfg))
 	}
-	h, err := host.New(cfg)
-	if err != nil {
-		if strings.HasPrefix(err.Error(), from) { // it has the position in the file
-			return err
-		}
-		return fmt.Errorf("%s: %w", from, err)
-	}
-	signals := upgrade.NotifySignals()
-	defer signals.Stop()
-	up := upgrade.New(upgrade.Config{
-		Server:   h,
-		Parent:   parent,
-		Signals:  signals,
-		Notifier: notifier(env, parent, log),
-		Status:   func() string { return statusLine(h) },
-		Log:      log,
-		Version:  thisBuild().Version,
-		Program:  programPath,
-		Args:     os.Args,
-		Drain:    f.drain,
+	return daemon.Run(ctx, daemon.Config{
+		Host:      cfg,
+		Source:    from,
+		Parent:    parent,
+		Manager:   env.Manager,
+		Program:   programPath,
+		Args:      os.Args,
+		ReadyFile: f.readyFile,
+		Drain:     f.drain,
+		Out:       out,
 	})
-	ctx, stop := signal.NotifyContext(ctx, signals.Shutdown...)
-	defer stop()
-	// After the first signal the handler is removed, so that a second one ends the process at once. The host drains
-	// only after that.
-	serving, drain := context.WithCancel(context.WithoutCancel(ctx))
-	defer drain()
-	context.AfterFunc(ctx, func() { stop(); drain() })
-	if err := h.Listen(ctx); err != nil {
-		return explainListen(err)
-	}
-	if f.readyFile != "" {
-		if err := safefile.Replace(f.readyFile, []byte(strings.Join(h.Addrs(), "\n")+"\n"), 0o644); err != nil {
-			h.Close()
-			return fmt.Errorf("writing the ready file: %w", err)
-		}
-	}
-	if err := up.Begin(ctx); err != nil {
-		h.Close()
-		return err
-	}
-	// The workers use the other half of the machine. On few cores the host is also faster with fewer threads: a reply
-	// then wakes no further thread.
-	runtime.GOMAXPROCS(hostThreads())
-	greet(out, from, p.Listeners, h.Addrs())
-	wait := up.Run(serving, drain)
-	err = h.Serve(serving)
-	drain()
-	wait()
-	return err
 }
-
-// hostThreads returns the number of threads that run Go code at a time: half of the processors.
-func hostThreads() int { return max(1, cgroup.Processors()/2) }
 
 // printCheck prints the faults of a check. It returns an error unless all are notes.
 func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error {
@@ -269,37 +217,17 @@ func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error 
 
 // inherited returns the open files of the process that this one replaces, or of a service manager. parent is nil
 // without such a process.
-func (f *serveFlags) inherited(env environment) (parent *upgrade.Parent, handoff upgrade.Handoff, err error) {
-	if env.err != nil {
-		return nil, handoff, env.err
+func (f *serveFlags) inherited(env process.Environment) (parent *upgrade.Parent, handoff upgrade.Handoff, err error) {
+	if env.Err != nil {
+		return nil, handoff, env.Err
 	}
-	if env.handoff != "" {
-		return upgrade.Accept(env.handoff)
+	if env.Handoff != "" {
+		return upgrade.Accept(env.Handoff)
 	}
-	for _, s := range env.manager.Sockets {
+	for _, s := range env.Manager.Sockets {
 		handoff.Sockets = append(handoff.Sockets, transport.Socket{Name: s.Name, File: s.File, Keep: true})
 	}
 	return nil, handoff, nil
-}
-
-// notifier returns the connection to the service manager, whose settings a parent passes on.
-func notifier(env environment, parent *upgrade.Parent, log *slog.Logger) *systemd.Notifier {
-	if parent != nil {
-		return systemd.NewNotifier(parent.Environment(), log)
-	}
-	return systemd.NewNotifier(env.manager, log)
-}
-
-// statusLine returns the line that a service manager shows for the host.
-func statusLine(h *host.Host) string {
-	objects, tenants := h.Objects()
-	line := fmt.Sprintf("STATUS=serving %s of %s on %s",
-		display.Plural(objects, "object"), display.Plural(tenants, "tenant"),
-		strings.Join(h.Addrs(), " "))
-	if stalled := h.Status().AuditStalled; stalled > 0 {
-		line += fmt.Sprintf("; a write of the audit log has not finished for %.0f s", stalled)
-	}
-	return line
 }
 
 // logger returns the log for the flags.
@@ -309,7 +237,7 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 		return nil, cli.Usagef("--log-level %s: use debug, info, warn or error", f.logLevel)
 	}
 	opts := slog.HandlerOptions{Level: level}
-	var handler func(io.Writer, *slog.HandlerOptions) slog.Handler
+	var handler journal.Format
 	switch f.logFormat {
 	case "text":
 		handler = func(w io.Writer, o *slog.HandlerOptions) slog.Handler { return slog.NewTextHandler(w, o) }
@@ -318,62 +246,5 @@ func (f *serveFlags) logger(w io.Writer) (*slog.Logger, error) {
 	default:
 		return nil, cli.Usagef("--log-format %s: use text or json", f.logFormat)
 	}
-	if below := display.Unwrap(w); journal.Connected(below) {
-		return slog.New(journal.NewHandler(below, opts, handler)), nil
-	}
-	return slog.New(handler(w, &opts)), nil
-}
-
-// explainListen adds a remedy to the usual errors of listening.
-func explainListen(err error) error {
-	var listen *host.ListenError
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &listen):
-		return fmt.Errorf("%w\nanother program has this address: hearth ping --at %s shows whether it is a host; "+
-			"or use another address in %s", err, shell.Quote(reachable(listen.Address)), policyflag.DefaultFile)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w\nthis user cannot listen there: "+
-			"ports below 1024 and folders of other users need more rights", err)
-	}
-	return err
-}
-
-// reachable returns the address by which this machine reaches a listener.
-func reachable(address string) string {
-	at, err := netip.ParseAddrPort(address)
-	switch {
-	case err != nil || !at.Addr().IsUnspecified():
-		return address
-	case at.Addr().Is4():
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port()).String()
-	}
-	return netip.AddrPortFrom(netip.IPv6Loopback(), at.Port()).String()
-}
-
-// greet prints the policy, and each address with a command that calls it.
-func greet(w io.Writer, from string, listeners []policy.Listener, addrs []string) {
-	fmt.Fprintf(w, "serving under %s\n", from)
-	for i, a := range addrs {
-		fmt.Fprintf(w, "listening on %s%s\n", a, callHere(&listeners[i], a))
-	}
-}
-
-// callHere returns a command that calls a listener from this machine, "" if none can.
-func callHere(l *policy.Listener, addr string) string {
-	at, err := netip.ParseAddrPort(addr)
-	local := err != nil || at.Addr().IsLoopback()
-	if local && l.Plain && slices.Contains(l.Identify, object.AuthPeer) {
-		return ": hearth ls --at " + shell.Quote(addr)
-	}
-	var proofs []string
-	if slices.Contains(l.Identify, object.AuthHMAC) {
-		proofs = append(proofs, "a key")
-	}
-	if slices.Contains(l.Identify, object.AuthCert) {
-		proofs = append(proofs, "a certificate")
-	}
-	if proofs == nil {
-		return ""
-	}
-	return ", with " + strings.Join(proofs, " or ") + ": hearth ls --profile FILE"
+	return journal.NewLogger(display.Unwrap(w), w, opts, handler), nil
 }

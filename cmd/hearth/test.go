@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
+	"github.com/hearthhost/hearth/internal/process"
 )
 
 func newTest() *cobra.Command {
@@ -30,7 +31,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 			if err != nil {
 				return err
 			}
-			exe, err := workerProgram()
+			exe, err := process.Self()
 			if err != nil {
 				return err
 			}

@@ -63,11 +63,21 @@ type output struct {
 	entry  []byte
 }
 
+// Format creates the handler that formats lines.
+type Format = func(io.Writer, *slog.HandlerOptions) slog.Handler
+
+// NewLogger returns the log of a process whose output is stream. If the journal reads stream, the log writes entries of
+// the journal. Otherwise it writes lines to w, which is stream or a writer to it.
+func NewLogger(stream, w io.Writer, opts slog.HandlerOptions, format Format) *slog.Logger {
+	if Connected(stream) {
+		return slog.New(NewHandler(stream, opts, format))
+	}
+	return slog.New(format(w, &opts))
+}
+
 // NewHandler returns a handler that writes to w, the stream that the journal reads. newText creates the handler
 // that formats lines.
-func NewHandler(
-	w io.Writer, opts slog.HandlerOptions, newText func(io.Writer, *slog.HandlerOptions) slog.Handler,
-) *Handler {
+func NewHandler(w io.Writer, opts slog.HandlerOptions, newText Format) *Handler {
 	opts.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
 			return slog.Attr{}

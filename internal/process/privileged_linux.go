@@ -1,4 +1,4 @@
-package main
+package process
 
 import "golang.org/x/sys/unix"
 
@@ -6,8 +6,8 @@ import "golang.org/x/sys/unix"
 // set-user-id, set-group-id or has file capabilities.
 const atSecure = 23
 
-// privileged reports whether the process has more rights than its parent.
-func privileged() bool {
+// Privileged reports whether the process has more rights than its parent.
+func Privileged() bool {
 	pairs, err := unix.Auxv()
 	if err != nil {
 		return true // not known: assume the worse

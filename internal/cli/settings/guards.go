@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"strconv"
@@ -8,9 +8,9 @@ import (
 )
 
 // auditSettings returns the rows of the audit log, which the policy sets at the position where.
-func auditSettings(a policy.Audit, where string) []setting {
+func auditSettings(a policy.Audit, where string) []Setting {
 	if a.Off {
-		return []setting{{"audit log", "off", "on", where}}
+		return []Setting{{"audit log", "off", "on", where}}
 	}
 	permits := "all"
 	switch a.Permits {
@@ -29,7 +29,7 @@ func auditSettings(a policy.Audit, where string) []setting {
 		keep = strconv.Itoa(a.Keep)
 	}
 	usual := policy.DefaultAudit("state")
-	return []setting{
+	return []Setting{
 		{"audit log", a.Path, "audit.jsonl in state", where},
 		{"audit permits", permits, "all", where},
 		{"audit on_failure", onFailure, "deny", where},
@@ -39,21 +39,21 @@ func auditSettings(a policy.Audit, where string) []setting {
 }
 
 // allowMissingSettings returns a row for each tenant or plugin whose isolation the policy weakens.
-func allowMissingSettings(p *policy.Policy, from string) []setting {
-	var rows []setting
+func allowMissingSettings(p *policy.Policy, from string) []Setting {
+	var rows []Setting
 	for _, t := range p.Tenants {
 		if names := p.Tenant(t).AllowMissing; len(names) > 0 {
 			name := "tenant " + string(t) + " allow_missing"
-			rows = append(rows, setting{name, strings.Join(names, " "), "none", from})
+			rows = append(rows, Setting{name, strings.Join(names, " "), "none", from})
 		}
 	}
 	for i := range p.Pins {
 		pl := &p.Pins[i]
 		if pl.Unpinned {
-			rows = append(rows, setting{"plugin " + string(pl.ID) + " unpinned", "true", "false", pl.Where})
+			rows = append(rows, Setting{"plugin " + string(pl.ID) + " unpinned", "true", "false", pl.Where})
 		}
 		if pl.Unconfined {
-			rows = append(rows, setting{"plugin " + string(pl.ID) + " unconfined", "true", "false", pl.Where})
+			rows = append(rows, Setting{"plugin " + string(pl.ID) + " unconfined", "true", "false", pl.Where})
 		}
 	}
 	return rows

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noCore prevents core files, which would contain keys and secrets. Child processes inherit the limit.
+// DisableCore prevents core files, which would contain keys and secrets. Child processes inherit the limit.
 // GOTRACEBACK=crash makes Go abort with a core, which some systems pipe to a program that ignores the limit. Go reads
 // the variable before main and a program cannot lower it, so this program starts again without it.
-func noCore() error {
+func DisableCore() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return fmt.Errorf("setting the limit of core files to 0: %w", err)
 	}
