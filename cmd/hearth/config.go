@@ -72,7 +72,7 @@ func logSettings(cmd *cobra.Command, f *serveFlags) ([]settings.Setting, error) 
 		return nil, err
 	}
 	return []settings.Setting{
-		{"log format", f.logFormat, defaultLogFormat, format},
-		{"log level", f.logLevel, defaultLogLevel, level},
+		{Name: "log format", Value: f.logFormat, Default: defaultLogFormat, Source: format},
+		{Name: "log level", Value: f.logLevel, Default: defaultLogLevel, Source: level},
 	}, nil
 }

@@ -1,8 +1,8 @@
 // Command hearth serves Lua objects to Pyro clients, and calls them.
 //
-// Each command has a file with its name. Shared files: root.go builds the command tree, exit.go has the exit codes,
-// policyfile.go finds the policy, remote.go connects to a host as a client and admin.go as its operator, argument.go
-// parses values, render.go prints them, and words.go formats numbers and lists.
+// This package has main, the command tree in root.go, and the verbs that run or examine this program, each in a file
+// with its name. The other verbs are in internal/cli, one package for each concept. The same binary is also the worker
+// process of a tenant and the process that becomes a plugin: worker.go and shim.go.
 package main
 
 import (

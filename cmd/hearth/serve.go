@@ -132,11 +132,16 @@ func (f *serveFlags) drainFlag(cmd *cobra.Command) {
 
 // drainSetting returns the row of hearth config for --drain.
 func (f *serveFlags) drainSetting(cmd *cobra.Command) settings.Setting {
-	source := "default"
-	if cmd.Flags().Changed("drain") {
-		source = "flag"
+	s := settings.Setting{
+		Name:    "drain",
+		Value:   f.drain.String(),
+		Default: defaultDrain.String(),
+		Source:  "default",
 	}
-	return settings.Setting{"drain", f.drain.String(), defaultDrain.String(), source}
+	if cmd.Flags().Changed("drain") {
+		s.Source = "flag"
+	}
+	return s
 }
 
 // serve runs a host until a signal or the end of ctx.

@@ -1,12 +1,12 @@
 // Package daemon runs a host as a process: signals, drain, upgrade, service manager and ready file.
 //
 // [Run] composes package host, which serves, with internal/upgrade, which replaces the process, and internal/systemd,
-// which reports to a service manager. The order matters: the host listens, the ready file is written, the parent of an
-// upgrade is told to drain, and only then the process is ready. The first signal drains: running calls finish. A second
-// one ends the process at once.
+// which reports to a service manager. The order matters: first the host listens, then the ready file is written, and
+// then the parent of an upgrade and the service manager receive the result. The first signal drains: running calls
+// finish. A second one ends the process at once.
 //
-// The package parses no flag and reads no environment. The caller loads the policy and gives the open files of a
-// parent or of a service manager in [Config].
+// The package parses no flag and reads no variable of the environment. The caller loads the policy and passes the open
+// files of a parent or of a service manager in [Config].
 package daemon
 
 import (

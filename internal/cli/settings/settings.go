@@ -29,7 +29,7 @@ type Setting struct {
 	Source  string `json:"source"`
 }
 
-// OfPolicy returns the rows of a policy with the source from.
+// OfPolicy returns the rows of a policy. from is the source of the policy.
 func OfPolicy(p *policy.Policy, from string) []Setting {
 	source := func(name string) string {
 		if where := p.Set[name]; where != "" {
@@ -101,7 +101,7 @@ func Print(w io.Writer, rows []Setting, asJSON bool) error {
 	return tw.Flush()
 }
 
-// OfManager returns the rows of hearth config for a service manager's settings.
+// OfManager returns the rows of a service manager's settings.
 func OfManager(m systemd.Environment) []Setting {
 	row := func(name, value, variable string) Setting {
 		if value == "" {
@@ -124,7 +124,7 @@ func OfManager(m systemd.Environment) []Setting {
 	}
 }
 
-// OfEnvironment returns the row of the environment, whose variables have the names.
+// OfEnvironment returns the row of the environment. names are the variables that a host reads.
 func OfEnvironment(e process.Environment, names []string) Setting {
 	s := Setting{Name: "environment", Value: strings.Join(names, " "), Source: "fixed"}
 	if e.Ignored {
