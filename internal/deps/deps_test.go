@@ -1261,7 +1261,6 @@ var doors = []struct {
 			"plugins/launch",
 			"host",
 			"host/folder",
-			"cmd/hearth",
 			"internal/cli/secret",
 			"internal/process",
 			"internal/upgrade",
