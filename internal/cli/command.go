@@ -22,7 +22,7 @@ func NoSuchCommand(cmd *cobra.Command, args []string) error {
 	return Usagef("unknown command %q: %s", args[0], hint)
 }
 
-// jsonFlag adds --json to a command that prints a listing.
+// JSONFlag adds --json to a command that prints a listing.
 func JSONFlag(cmd *cobra.Command, value *bool) {
 	cmd.Flags().BoolVar(value, "json", false, "print JSON")
 }

@@ -35,7 +35,7 @@ func readSilently(f *os.File, prompt io.Writer, what string) (line []byte, ok bo
 		case <-signals:
 			_ = unix.IoctlSetTermios(fd, terminalSet, before)
 			fmt.Fprintln(prompt)
-			os.Exit(int(cli.ExitFailed))
+			os.Exit(int(cli.ExitFailed)) //nolint:forbidigo // a read of the terminal cannot be interrupted
 		case <-done:
 		}
 	}()
