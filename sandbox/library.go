@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"math/big"
 	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -21,7 +20,7 @@ func (s *State) openLibraries() {
 		},
 	})
 	s.lib.Add("", map[string]lua.Native{
-		"print": s.logger("info"), "require": s.modules.Require, "module": s.modules.Module, "tonumber": s.toNumber,
+		"print": s.logger("info"), "require": s.modules.Require, "module": s.modules.Module, "tonumber": values.ToNumber,
 	})
 	s.lib.Add("package", map[string]lua.Native{"seeall": s.modules.SeeAll})
 	s.openHearth()
@@ -44,24 +43,6 @@ func (s *State) freshGlobals() {
 	hearth.SetString("null", s.types.Null)
 }
 
-// toNumber implements tonumber, with support for integers and floats of hearth.
-func (s *State) toNumber(L *lua.Thread) int {
-	switch n := values.Of(L.Get(1)).(type) {
-	case nil:
-		return stdlib.ToNumber(L)
-	default:
-		if i, ok := n.(*big.Int); ok {
-			L.Charge(values.IntegerFloatSteps(i))
-		}
-		if f, ok := values.AsFloat(n); ok {
-			L.Push(lua.Number(f))
-		} else {
-			L.Push(lua.Nil)
-		}
-	}
-	return 1
-}
-
 // logger makes a function that logs its arguments, separated by spaces.
 func (s *State) logger(level string) lua.Native {
 	return func(L *lua.Thread) int {
@@ -72,7 +53,7 @@ func (s *State) logger(level string) lua.Native {
 			}
 			text := L.ToString(L.Get(i))
 			L.ChargeBytes(len(text))
-			b.WriteString(s.p.shown(text, maxLogBytes)) // before a cut could split a secret
+			b.WriteString(s.p.services.shown(text, maxLogBytes)) // before a cut could split a secret
 			if b.Len() > maxLogBytes {
 				break
 			}

@@ -9,7 +9,6 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/modules"
-	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // Program is a loaded script. It is immutable and safe for concurrent use; each
@@ -91,10 +90,4 @@ func (p *Program) takeLoadState() *State {
 	s := p.loadState
 	p.loadState = nil
 	return s
-}
-
-// shown returns the beginning of a text, about n bytes, for a log or an error, without secrets. Scripts choose the
-// length of the text, so secrets are removed before it is cut.
-func (p *Program) shown(text string, n int) string {
-	return values.Clip(p.services.Secrets.Redact(text, n+1), n)
 }

@@ -1,10 +1,12 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/values"
@@ -16,31 +18,62 @@ const proxySteps = 40
 // maxProxyNames limits the method functions that a state caches for its proxies.
 const maxProxyNames = 256
 
+// proxies implements hearth.proxy in one Lua state: it makes proxies, and runs calls of other objects on them. It belongs
+// to the goroutine of the state.
+type proxies struct {
+	cfg     proxyConfig
+	methods map[string]*lua.Function // cached methods of proxies, by name
+}
+
+// proxyConfig has the parts of a state that calls of other objects need.
+type proxyConfig struct {
+	From     object.ID // calling object
+	Services Services
+	Types    *values.Types
+	Classes  Classes // of arguments
+	Meter    *budget.Meter
+	Build    *convert.Builder // reads results; free while Lua runs
+	Encode   *convert.Encoder // writes arguments; free while Lua runs
+	// Running returns the context of the running call, and nil while the script is loaded. Exclusive reports that From
+	// has one instance, which serves no other call meanwhile.
+	Running func() (ctx context.Context, exclusive bool)
+}
+
+// newProxies returns the proxies of a state, and adds their methods to its types.
+func newProxies(cfg proxyConfig) *proxies {
+	lib := &proxies{cfg: cfg, methods: map[string]*lua.Function{}}
+	lib.addMethods()
+	return lib
+}
+
+// reset drops cached methods. By them a script could detect earlier instances.
+func (lib *proxies) reset() { clear(lib.methods) }
+
 // newProxy implements hearth.proxy(id). It makes no call.
-func (s *State) newProxy(L *lua.Thread) int {
+func (lib *proxies) newProxy(L *lua.Thread) int {
 	L.Charge(proxySteps)
 	id, err := object.ParseID(L.CheckString(1))
 	if err != nil {
 		L.ArgError(1, "%s", err)
 	}
-	L.Push(L.NewUserData(&values.Proxy{To: id}, s.types.Proxy, len(id)))
+	L.Push(L.NewUserData(&values.Proxy{To: id}, lib.cfg.Types.Proxy, len(id)))
 	return 1
 }
 
-// proxyMethods makes p:name(…) a call of the method name.
-func (s *State) proxyMethods() {
+// addMethods makes p:name(…) a call of the method name.
+func (lib *proxies) addMethods() {
 	get := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "get_attribute")
-		return s.proxyCall(L, p, object.Get, name, []lua.Value{lua.String(name)}, nil)
+		return lib.call(L, p, object.Get, name, []lua.Value{lua.String(name)}, nil)
 	})
 	set := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "set_attribute")
-		s.proxyCall(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
+		lib.call(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
 		return 0
 	})
-	values.SetNative(s.types.Proxy, "__index", func(L *lua.Thread) int {
+	values.SetNative(lib.cfg.Types.Proxy, "__index", func(L *lua.Thread) int {
 		name := L.CheckString(2)
-		fn := s.proxies[name]
+		fn := lib.methods[name]
 		switch name {
 		case "get_attribute":
 			fn = get
@@ -52,26 +85,26 @@ func (s *State) proxyMethods() {
 			return 1
 		}
 		if !object.Method(name).Callable() {
-			L.RaiseError("%q can never be called", s.p.shown(name, 40))
+			L.RaiseError("%q can never be called", lib.cfg.Services.shown(name, 40))
 		}
 		L.Charge(proxySteps)
 		fn = lua.NewNative(func(L *lua.Thread) int {
 			p := checkProxy(L, name)
-			args, kwargs := s.proxyArguments(L, 2)
-			return s.proxyCall(L, p, object.Invoke, name, args, kwargs)
+			args, kwargs := lib.arguments(L, 2)
+			return lib.call(L, p, object.Invoke, name, args, kwargs)
 		})
-		if len(s.proxies) < maxProxyNames {
-			s.proxies[name] = fn
+		if len(lib.methods) < maxProxyNames {
+			lib.methods[name] = fn
 		}
 		L.Push(fn.Value())
 		return 1
 	})
-	values.SetNative(s.types.Proxy, "__newindex", func(L *lua.Thread) int {
-		name := s.p.shown(L.CheckString(2), 40)
+	values.SetNative(lib.cfg.Types.Proxy, "__newindex", func(L *lua.Thread) int {
+		name := lib.cfg.Services.shown(L.CheckString(2), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	})
-	values.SetNative(s.types.Proxy, "__tostring", func(L *lua.Thread) int {
+	values.SetNative(lib.cfg.Types.Proxy, "__tostring", func(L *lua.Thread) int {
 		return L.PushString("proxy of " + string(checkProxy(L, "tostring").To))
 	})
 }
@@ -95,11 +128,11 @@ func checkAttribute(L *lua.Thread, access string) (*values.Proxy, string) {
 	return p, name
 }
 
-// proxyArguments returns the arguments from position i on. A last argument that hearth.kw made is the keyword
+// arguments returns the arguments from position i on. A last argument that hearth.kw made is the keyword
 // arguments.
-func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
+func (lib *proxies) arguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
 	n := L.Top()
-	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == s.types.Keywords {
+	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == lib.cfg.Types.Keywords {
 		kwargs = t
 		n--
 	}
@@ -109,43 +142,48 @@ func (s *State) proxyArguments(L *lua.Thread, i int) (args []lua.Value, kwargs *
 	return args, kwargs
 }
 
-// proxyCall calls another object and pushes the result.
-func (s *State) proxyCall(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value,
+// call calls another object and pushes the result.
+func (lib *proxies) call(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value,
 	kwargs *lua.Table) int {
-	if !s.calling {
+	running, exclusive := lib.cfg.Running()
+	if running == nil {
 		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
 	}
 	L.Charge(1000)
 	// The builder and the encoder are free while Lua runs: each use starts with Start.
-	s.build.Start(convert.ForValues, nil)
+	lib.cfg.Build.Start(convert.ForValues, nil)
 	call := &ObjectCall{
-		From: s.p.id, Exclusive: s.p.Mode() == object.Single, To: p.To, Kind: kind, Method: object.Method(name),
-		Result: s.build,
-		Args:   func(to object.Sink) error { return s.enc.Arguments(to, s.p.classes, args, kwargs) },
+		From:      lib.cfg.From,
+		Exclusive: exclusive,
+		To:        p.To,
+		Kind:      kind,
+		Method:    object.Method(name),
+		Result:    lib.cfg.Build,
+		Args:      func(to object.Sink) error { return lib.cfg.Encode.Arguments(to, lib.cfg.Classes, args, kwargs) },
 	}
-	ctx, done := s.meter.WaitContext(s.ctx)
-	err := s.p.services.Objects.Call(ctx, call)
+	ctx, done := lib.cfg.Meter.WaitContext(running)
+	err := lib.cfg.Services.Objects.Call(ctx, call)
 	done()
 	if L.Charge(1); err == nil {
-		err = s.build.Finish()
+		err = lib.cfg.Build.Finish()
 	}
 	if err != nil {
-		s.raiseProxy(L, p.To, err)
+		lib.raise(L, p.To, err)
 	}
-	L.Push(s.build.Value())
-	s.build.Reset()
+	L.Push(lib.cfg.Build.Value())
+	lib.cfg.Build.Reset()
 	return 1
 }
 
-// raiseProxy raises the error of a call on another object: its exception, or an exception for any other error.
-func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
+// raise raises the error of a call on another object: its exception, or an exception for any other error.
+func (lib *proxies) raise(L *lua.Thread, to object.ID, err error) {
 	class, msg := "RuntimeError", object.CodeOf(err).String()
 	text, wrong := convert.Unsendable(err)
 	var remote *RemoteException
 	var e *object.Error
 	switch {
 	case errors.As(err, &remote):
-		L.Raise(s.remoteException(remote).Value())
+		L.Raise(lib.exception(L, remote).Value())
 	case wrong:
 		class, msg = "TypeError", text
 	case errors.As(err, &e) && e.Code != object.CodeInternal:
@@ -158,14 +196,14 @@ func (s *State) raiseProxy(L *lua.Thread, to object.ID, err error) {
 	}
 	args := L.NewTable(1, 0)
 	args.Append(lua.String("calling " + string(to) + ": " + msg))
-	L.Raise(s.types.ExceptionTable(class, args).Value())
+	L.Raise(lib.cfg.Types.ExceptionTable(class, args).Value())
 }
 
-// remoteException converts an exception of another object to an exception of this script.
-func (s *State) remoteException(r *RemoteException) *lua.Table {
-	args := s.l.NewTable(len(r.Args), 0)
+// exception converts an exception of another object to an exception of this script.
+func (lib *proxies) exception(L *lua.Thread, r *RemoteException) *lua.Table {
+	args := L.NewTable(len(r.Args), 0)
 	for _, a := range r.Args {
-		args.Append(s.fromGo(a))
+		args.Append(lib.fromGo(a))
 	}
 	if len(r.Args) == 0 && r.Message != "" {
 		args.Append(lua.String(r.Message))
@@ -174,14 +212,14 @@ func (s *State) remoteException(r *RemoteException) *lua.Table {
 	if class == "" {
 		class = "RuntimeError"
 	}
-	return s.types.ExceptionTable(class, args)
+	return lib.cfg.Types.ExceptionTable(class, args)
 }
 
 // fromGo converts an argument of an exception to a Lua value.
-func (s *State) fromGo(v any) lua.Value {
+func (lib *proxies) fromGo(v any) lua.Value {
 	switch v := v.(type) {
 	case nil:
-		return s.types.Null
+		return lib.cfg.Types.Null
 	case bool:
 		return lua.Bool(v)
 	case string:

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
 // Services are the services of the process around the engine that a running object can use. Their methods may be
@@ -64,6 +65,12 @@ func (e *RemoteException) Error() string {
 		return e.Class
 	}
 	return e.Class + ": " + e.Message
+}
+
+// shown returns the beginning of a text, about n bytes, for a log or an error, without secrets. Scripts choose the
+// length of the text, so secrets are removed before it is cut.
+func (s Services) shown(text string, n int) string {
+	return values.Clip(s.Secrets.Redact(text, n+1), n)
 }
 
 // withDefaults returns s with an implementation for each missing service.

@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/heapsnap"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 	"github.com/hearthhost/hearth/sandbox/modules"
@@ -26,9 +27,10 @@ type State struct {
 	build *convert.Builder
 	enc   *convert.Encoder
 
-	types   *values.Types
-	loggers map[string]lua.Value     // functions of hearth.log
-	proxies map[string]*lua.Function // cached methods of proxies, by name
+	types      *values.Types
+	exceptions *exceptions
+	loggers    map[string]lua.Value // functions of hearth.log
+	proxies    *proxies
 
 	modules *modules.Loader
 
@@ -36,8 +38,8 @@ type State struct {
 	env         *lua.Table
 	definitions *definition.Reader
 	def         *definition.Definition
-	used        bool     // an instance was made
-	snapshot    snapshot // in mode "call"
+	used        bool           // an instance was made
+	snapshot    heapsnap.Cache // in mode "call"
 
 	self *lua.Table // the instance
 
@@ -71,7 +73,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 
 // emptyState makes a state in which no code has run.
 func (p *Program) emptyState() *State {
-	s := &State{p: p, proxies: map[string]*lua.Function{}}
+	s := &State{p: p}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
 	s.meter = budget.New(budget.Config{
@@ -81,22 +83,41 @@ func (p *Program) emptyState() *State {
 		OnLong: p.onLongCall,
 	})
 	s.types = values.New(s.l)
+	s.exceptions = newExceptions(s.types, p.services, s.classes)
 	s.build, s.enc = convert.New(convert.Config{
 		Thread:     s.l,
 		Types:      s.types,
 		Meter:      s.meter,
 		Redact:     p.services.Secrets.Redact,
 		KnownClass: s.knownClass,
-		Qualify:    s.qualify,
+		Qualify:    s.exceptions.qualify,
 		OnLimit:    func(err *object.Error) { s.broken = err },
 	})
 	s.definitions = definition.NewReader(definition.Config{
 		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
 	})
-	s.modules = modules.NewLoader(s.vm, p.modules, p.shown)
-	s.proxyMethods()
+	s.modules = modules.NewLoader(s.vm, p.modules, p.services.shown)
+	s.proxies = newProxies(proxyConfig{
+		From:     p.id,
+		Services: p.services,
+		Types:    s.types,
+		Classes:  p.classes,
+		Meter:    s.meter,
+		Build:    s.build,
+		Encode:   s.enc,
+		Running:  s.running,
+	})
 	s.openLibraries()
 	return s
+}
+
+// running returns the context of the running call, and nil while the script is loaded. exclusive reports that the
+// object has one instance.
+func (s *State) running() (ctx context.Context, exclusive bool) {
+	if !s.calling {
+		return nil, false
+	}
+	return s.ctx, s.p.Mode() == object.Single
 }
 
 // runScript runs the script with new globals, so that only read-only data of an earlier run remains. It stores the
@@ -123,7 +144,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		return e
 	}
 	if raised != nil {
-		return s.p.unloadable("%s", s.p.withFile(s.cleanText(s.types.PlainText(raised.Value))))
+		return s.p.unloadable("%s", s.p.withFile(s.exceptions.cleanText(s.types.PlainText(raised.Value))))
 	}
 	v := L.Get(1)
 	s.vm.Clear()
@@ -136,6 +157,15 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		s.takeSnapshot()
 	}
 	return nil
+}
+
+// takeSnapshot records the values that a run of the script has left.
+func (s *State) takeSnapshot() {
+	roots := []lua.Value{s.def.Table.Value(), s.def.Meta.Value(), s.def.Init.Value(), s.def.Close.Value()}
+	for _, m := range s.def.Members {
+		roots = append(roots, m.Method.Value(), m.Get.Value(), m.Set.Value())
+	}
+	s.snapshot.Take(s.vm, s.env, roots...)
 }
 
 // unloadable returns the error for a script that cannot be loaded.
@@ -183,7 +213,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 		if s.broken != nil { // close exceeded a limit
 			return s.broken
 		}
-		if s.lib.Seeded() || !s.cleanSinceLoad() {
+		if s.lib.Seeded() || !s.snapshot.Unchanged(s.vm) {
 			if err := s.runScript(ctx); err != nil {
 				return err
 			}
@@ -209,7 +239,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	}
 	if raised != nil {
 		s.self = nil
-		return s.raisedError(raised.Value)
+		return s.exceptions.raisedError(raised.Value)
 	}
 	s.meter.Pause()
 	return nil
@@ -218,7 +248,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 // dropHiddenState drops hidden state by which a script could detect earlier instances.
 func (s *State) dropHiddenState() {
 	s.lib.ResetCoroutines()
-	clear(s.proxies)
+	s.proxies.reset()
 }
 
 // Spent returns the steps since the last call of Spent: for running the script, for init and close, and for calls.
@@ -253,7 +283,7 @@ func (s *State) endInstance(ctx context.Context) {
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.cleanText(s.types.PlainText(raised.Value)),
+			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.exceptions.cleanText(s.types.PlainText(raised.Value)),
 				maxLogBytes))
 		}
 	}

@@ -135,15 +135,15 @@ func (ts *Types) integerMethods() {
 		"idiv":       quotient,
 		"tonumber": func(L *lua.Thread) int {
 			v := CheckInteger(L, 1)
-			L.Charge(IntegerFloatSteps(v))
+			L.Charge(integerFloatSteps(v))
 			L.Push(lua.Number(IntegerFloat(v)))
 			return 1
 		},
 	})
 }
 
-// IntegerFloatSteps returns the steps of IntegerFloat.
-func IntegerFloatSteps(v *big.Int) int { return IntegerSteps + v.BitLen()>>5 }
+// integerFloatSteps returns the steps of IntegerFloat.
+func integerFloatSteps(v *big.Int) int { return IntegerSteps + v.BitLen()>>5 }
 
 // IntegerFloat returns the float nearest to an integer.
 func IntegerFloat(v *big.Int) float64 {

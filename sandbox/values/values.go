@@ -358,3 +358,21 @@ func (ts *Types) complexMethods() {
 		},
 	})
 }
+
+// ToNumber implements tonumber, with support for integers and floats of hearth.
+func ToNumber(L *lua.Thread) int {
+	switch n := Of(L.Get(1)).(type) {
+	case nil:
+		return stdlib.ToNumber(L)
+	default:
+		if i, ok := n.(*big.Int); ok {
+			L.Charge(integerFloatSteps(i))
+		}
+		if f, ok := AsFloat(n); ok {
+			L.Push(lua.Number(f))
+		} else {
+			L.Push(lua.Nil)
+		}
+	}
+	return 1
+}
