@@ -3,6 +3,7 @@ package sandbox
 import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // Bounds that operators cannot change.
@@ -23,7 +24,7 @@ type Config struct {
 	// Libs are the sources of the modules for require, by name. Load reads the map and does not retain it. The sources
 	// are retained and must not change.
 	Libs     map[string][]byte
-	Services Services
+	Services services.Set
 	// Classes has the class names in values that leave the object outside of replies: in arguments of calls of other
 	// objects, and in the state for the next version. nil supports Python's most frequent exceptions.
 	Classes Classes

@@ -16,6 +16,7 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // expr runs one method body and compares its result.
@@ -327,7 +328,7 @@ func TestBatch(t *testing.T) {
 func TestBatchArguments(t *testing.T) {
 	h := start(t, "local T = hearth.object{}\nlocal ran = 0\nfunction T.expose:f(...) ran = ran + 1; "+
 		"hearth.proxy('acme.other'):add(...); return {...} end\nfunction T.expose:ran() return ran end\nreturn T")
-	h.e.proxy = func(r *sandbox.ObjectCall) error {
+	h.e.proxy = func(r *services.ObjectCall) error {
 		var b codec.Builder
 		if err := r.Args(&b); err != nil {
 			return err
@@ -434,7 +435,7 @@ func TestRemoteAttributes(t *testing.T) {
 	h := start(t, method("local p = hearth.proxy('acme.other'); p:set_attribute('total', 3); return "+
 		"p:get_attribute('total')"))
 	var kinds []object.CallKind
-	h.e.proxy = func(r *sandbox.ObjectCall) error {
+	h.e.proxy = func(r *services.ObjectCall) error {
 		kinds = append(kinds, r.Kind)
 		var b codec.Builder
 		if err := r.Args(&b); err != nil || r.Method != "total" {

@@ -8,6 +8,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/services"
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
@@ -15,12 +16,12 @@ import (
 // goroutine of a state.
 type exceptions struct {
 	types    *values.Types
-	services Services
+	services services.Set
 	classes  func() Classes // classes of the caller
 }
 
 // newExceptions returns the exceptions of a state. classes returns the classes of the running call's caller.
-func newExceptions(types *values.Types, services Services, classes func() Classes) *exceptions {
+func newExceptions(types *values.Types, services services.Set, classes func() Classes) *exceptions {
 	return &exceptions{types: types, services: services, classes: classes}
 }
 
@@ -108,7 +109,7 @@ func (c *exceptions) raisedError(raised lua.Value) *object.Error {
 	e := object.Errorf(object.CodeRaised, "%s", c.cleanText(c.types.PlainText(raised)))
 	if t := raised.AsTable(); t != nil && t.Meta == c.types.Exception {
 		class, _, message := c.types.ExceptionParts(t)
-		e.Class, e.Msg = c.services.shown(class, maxErrorName), c.cleanText(message)
+		e.Class, e.Msg = c.services.Shown(class, maxErrorName), c.cleanText(message)
 	}
 	return e
 }

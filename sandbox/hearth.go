@@ -15,7 +15,7 @@ func (s *State) openHearth() {
 		"object": s.definitions.NewObject,
 		"stream": s.newStream,
 		"caller": s.callerTable,
-		"proxy":  s.proxies.newProxy,
+		"proxy":  s.proxies.New,
 		"secret": s.secret,
 	})
 	s.lib.Add("hearth", fns)
@@ -34,7 +34,7 @@ func (s *State) secret(L *lua.Thread) int {
 	if !ok {
 		shown := "name"
 		if object.ValidName(name) {
-			shown = s.p.services.shown(name, 40)
+			shown = s.p.services.Shown(name, 40)
 		}
 		L.RaiseError(`hearth.secret: %s has no secret of this name: the policy grants it by file = "secrets/%s" and `+
 			`objects = ["%s"] in a block secret "%s" of tenant "%s"`,

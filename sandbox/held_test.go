@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // attackOnce calls the method attack of a script and returns its open state.
@@ -169,7 +170,7 @@ func TestGarbageIsCollectedEarly(t *testing.T) {
 	h := startLimited(t, method("local p = hearth.proxy('acme.other') for i = 1, 100 do local s = ('x'):rep(8e6) .. "+
 		"i p:look() end"), object.Limits{Steps: 1 << 40, MaxDuration: 10 * time.Minute})
 	var most uint64
-	h.e.proxy = func(r *sandbox.ObjectCall) error {
+	h.e.proxy = func(r *services.ObjectCall) error {
 		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		metrics.Read(s)
 		most = max(most, s[0].Value.Uint64())

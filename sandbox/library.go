@@ -53,7 +53,7 @@ func (s *State) logger(level string) lua.Native {
 			}
 			text := L.ToString(L.Get(i))
 			L.ChargeBytes(len(text))
-			b.WriteString(s.p.services.shown(text, maxLogBytes)) // before a cut could split a secret
+			b.WriteString(s.p.services.Shown(text, maxLogBytes)) // before a cut could split a secret
 			if b.Len() > maxLogBytes {
 				break
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/modules"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // Program is a loaded script. It is immutable and safe for concurrent use; each
@@ -16,8 +17,8 @@ import (
 type Program struct {
 	id         object.ID
 	file       string
-	services   Services // no field is nil
-	classes    Classes  // not nil
+	services   services.Set // no field is nil
+	classes    Classes      // not nil
 	onLongCall func()
 	limits     object.Limits
 	main       *lua.Proto
@@ -42,7 +43,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 	p = &Program{
 		id:         cfg.ID,
 		file:       cfg.File,
-		services:   cfg.Services.withDefaults(),
+		services:   cfg.Services.WithDefaults(),
 		classes:    cfg.Classes,
 		onLongCall: cfg.OnLongCall,
 		limits:     cfg.Limits.WithDefaults(),

@@ -16,13 +16,14 @@ import (
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // env implements the services of the engine in these tests.
 type env struct {
 	mu    sync.Mutex
 	lines []string
-	proxy func(*sandbox.ObjectCall) error
+	proxy func(*services.ObjectCall) error
 
 	secrets  map[string]string
 	known    *redact.Set
@@ -49,7 +50,7 @@ func (e *env) Line(_ object.ID, level, msg string) {
 	e.lines = append(e.lines, level+": "+msg)
 }
 
-func (e *env) Call(_ context.Context, r *sandbox.ObjectCall) error { return e.proxy(r) }
+func (e *env) Call(_ context.Context, r *services.ObjectCall) error { return e.proxy(r) }
 
 // host loads a script and holds one state of it.
 type host struct {
@@ -71,7 +72,7 @@ func loadLimited(src string, libs map[string]string, limits object.Limits, e *en
 		ID:       "acme.thing",
 		Source:   []byte(src),
 		Libs:     map[string][]byte{},
-		Services: sandbox.Services{Objects: e, Log: e, Secrets: e},
+		Services: services.Set{Objects: e, Log: e, Secrets: e},
 		Classes:  pyro.ObjectCalls,
 		Limits:   limits,
 	}
@@ -585,7 +586,7 @@ func TestRequire(t *testing.T) {
 
 func TestProxyCallsAsItsObject(t *testing.T) {
 	h := start(t, method("return hearth.proxy('acme.other'):add(a, hearth.kw{x = 1})"))
-	h.e.proxy = func(r *sandbox.ObjectCall) error {
+	h.e.proxy = func(r *services.ObjectCall) error {
 		if r.From != "acme.thing" || r.To != "acme.other" || r.Method != "add" {
 			t.Errorf("call %+v", r)
 		}
@@ -596,9 +597,9 @@ func TestProxyCallsAsItsObject(t *testing.T) {
 		return r.Result.Int(42)
 	}
 	h.call("f", 1).want(t, int64(42))
-	h.e.proxy = func(*sandbox.ObjectCall) error { return &sandbox.RemoteException{Class: "KeyError", Message: "gone"} }
+	h.e.proxy = func(*services.ObjectCall) error { return &services.RemoteException{Class: "KeyError", Message: "gone"} }
 	h.call("f", 1).raises(t, "builtins.KeyError", "gone")
-	h.e.proxy = func(*sandbox.ObjectCall) error { return errors.New("secret cause") }
+	h.e.proxy = func(*services.ObjectCall) error { return errors.New("secret cause") }
 	a := h.call("f", 1)
 	a.raises(t, "builtins.RuntimeError", "calling acme.other")
 	if strings.Contains(fmt.Sprint(a.value.(*codec.Exception).Args...), "secret") {

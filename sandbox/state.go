@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
 	"github.com/hearthhost/hearth/sandbox/modules"
+	"github.com/hearthhost/hearth/sandbox/proxy"
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
@@ -30,7 +31,7 @@ type State struct {
 	types      *values.Types
 	exceptions *exceptions
 	loggers    map[string]lua.Value // functions of hearth.log
-	proxies    *proxies
+	proxies    *proxy.Library
 
 	modules *modules.Loader
 
@@ -96,8 +97,8 @@ func (p *Program) emptyState() *State {
 	s.definitions = definition.NewReader(definition.Config{
 		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
 	})
-	s.modules = modules.NewLoader(s.vm, p.modules, p.services.shown)
-	s.proxies = newProxies(proxyConfig{
+	s.modules = modules.NewLoader(s.vm, p.modules, p.services.Shown)
+	s.proxies = proxy.New(proxy.Config{
 		From:     p.id,
 		Services: p.services,
 		Types:    s.types,
@@ -248,7 +249,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 // dropHiddenState drops hidden state by which a script could detect earlier instances.
 func (s *State) dropHiddenState() {
 	s.lib.ResetCoroutines()
-	s.proxies.reset()
+	s.proxies.Reset()
 }
 
 // Spent returns the steps since the last call of Spent: for running the script, for init and close, and for calls.

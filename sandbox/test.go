@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/definition"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/modules"
+	"github.com/hearthhost/hearth/sandbox/services"
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
@@ -35,7 +36,7 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	p := &Program{
 		id:       cfg.ID,
 		file:     file,
-		services: subject.services.forTests(),
+		services: testServices(subject.services),
 		limits:   subject.limits,
 		modules:  subject.modules,
 		source:   source,
@@ -58,16 +59,16 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 	return results, nil
 }
 
-// forTests returns the services of a script's tests: the log, and the redaction of secrets.
-func (s Services) forTests() Services {
+// testServices returns the services of a script's tests: the log, and the redaction of secrets.
+func testServices(s services.Set) services.Set {
 	s.Objects, s.Secrets = isolated{}, isolated{s.Secrets}
 	return s
 }
 
 // isolated calls no object and has no secret. It redacts as the subject's service does.
-type isolated struct{ Secrets }
+type isolated struct{ services.Secrets }
 
-func (isolated) Call(context.Context, *ObjectCall) error {
+func (isolated) Call(context.Context, *services.ObjectCall) error {
 	return object.Errorf(object.CodeUnavailable, "a test calls no other objects")
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/services"
 	"github.com/hearthhost/hearth/sandbox/worker/bounded"
 )
 
@@ -20,7 +20,7 @@ type objects struct {
 }
 
 // Call requests the host to call another object in the name of r.From.
-func (o *objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
+func (o *objects) Call(ctx context.Context, r *services.ObjectCall) error {
 	payload, err := encodeObjectCall(r, link.FrameBytes(int(o.message.Load()))-maxObjectCallHead)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (o *objects) Call(ctx context.Context, r *sandbox.ObjectCall) error {
 const maxObjectCallHead = 64 << 10
 
 // encodeObjectCall returns the payload of a call, at most max bytes: object, method, arguments, keyword arguments.
-func encodeObjectCall(r *sandbox.ObjectCall, max int) ([]byte, error) {
+func encodeObjectCall(r *services.ObjectCall, max int) ([]byte, error) {
 	enc := pyro.ObjectCalls.NewEncoder(nil)
 	if err := enc.Begin(object.TupleKind, 4); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func decodeObjectReply(r link.ServiceReply, to object.Sink) error {
 	if !ok {
 		return object.Errorf(object.CodeInternal, "the exception of an object call is not an exception")
 	}
-	re := &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args}
+	re := &services.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args}
 	if len(ex.Args) > 0 {
 		re.Message, _ = ex.Args[0].(string)
 	}
@@ -109,5 +109,5 @@ func decodeObjectReply(r link.ServiceReply, to object.Sink) error {
 // remoteError returns the exception that a script reads of a call that the host did not run to its end.
 func remoteError(err *object.Error) error {
 	ex := pyro.NewException(pyro.ObjectCalls.Generation(), err)
-	return &sandbox.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args, Message: err.Msg}
+	return &services.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args, Message: err.Msg}
 }

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // Link sends frames to the host. An error is not returned: the reader of the link sees that it has ended.
@@ -37,8 +37,8 @@ func New(l Link) *Set {
 }
 
 // Sandbox returns the services in the form in which a program uses them.
-func (s *Set) Sandbox() sandbox.Services {
-	return sandbox.Services{Objects: &s.objects, Log: &s.Log, Secrets: &s.secrets}
+func (s *Set) Sandbox() services.Set {
+	return services.Set{Objects: &s.objects, Log: &s.Log, Secrets: &s.secrets}
 }
 
 // Allow sets the limits of a version of an object.

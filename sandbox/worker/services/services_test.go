@@ -9,8 +9,8 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // recorder keeps the frames of a [Set].
@@ -40,7 +40,7 @@ func (r recorder) frame(t *testing.T) (typ link.Type, id uint64, d *link.Decoder
 // objectCall calls another object with the request 42 as context.
 func objectCall(ctx context.Context, s *Set, result object.Sink) error {
 	ctx = context.WithValue(ctx, RequestKey{}, uint64(42))
-	return s.Sandbox().Objects.Call(ctx, &sandbox.ObjectCall{
+	return s.Sandbox().Objects.Call(ctx, &services.ObjectCall{
 		From:   "acme.a",
 		To:     "acme.b",
 		Kind:   object.Invoke,

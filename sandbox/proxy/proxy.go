@@ -1,4 +1,4 @@
-package sandbox
+package proxy
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/services"
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
@@ -20,17 +21,17 @@ const maxProxyNames = 256
 
 // proxies implements hearth.proxy in one Lua state: it makes proxies, and runs calls of other objects on them. It belongs
 // to the goroutine of the state.
-type proxies struct {
-	cfg     proxyConfig
+type Library struct {
+	cfg     Config
 	methods map[string]*lua.Function // cached methods of proxies, by name
 }
 
 // proxyConfig has the parts of a state that calls of other objects need.
-type proxyConfig struct {
+type Config struct {
 	From     object.ID // calling object
-	Services Services
+	Services services.Set
 	Types    *values.Types
-	Classes  Classes // of arguments
+	Classes  convert.Classes // of arguments
 	Meter    *budget.Meter
 	Build    *convert.Builder // reads results; free while Lua runs
 	Encode   *convert.Encoder // writes arguments; free while Lua runs
@@ -40,17 +41,17 @@ type proxyConfig struct {
 }
 
 // newProxies returns the proxies of a state, and adds their methods to its types.
-func newProxies(cfg proxyConfig) *proxies {
-	lib := &proxies{cfg: cfg, methods: map[string]*lua.Function{}}
+func New(cfg Config) *Library {
+	lib := &Library{cfg: cfg, methods: map[string]*lua.Function{}}
 	lib.addMethods()
 	return lib
 }
 
 // reset drops cached methods. By them a script could detect earlier instances.
-func (lib *proxies) reset() { clear(lib.methods) }
+func (lib *Library) Reset() { clear(lib.methods) }
 
 // newProxy implements hearth.proxy(id). It makes no call.
-func (lib *proxies) newProxy(L *lua.Thread) int {
+func (lib *Library) New(L *lua.Thread) int {
 	L.Charge(proxySteps)
 	id, err := object.ParseID(L.CheckString(1))
 	if err != nil {
@@ -61,7 +62,7 @@ func (lib *proxies) newProxy(L *lua.Thread) int {
 }
 
 // addMethods makes p:name(…) a call of the method name.
-func (lib *proxies) addMethods() {
+func (lib *Library) addMethods() {
 	get := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "get_attribute")
 		return lib.call(L, p, object.Get, name, []lua.Value{lua.String(name)}, nil)
@@ -85,7 +86,7 @@ func (lib *proxies) addMethods() {
 			return 1
 		}
 		if !object.Method(name).Callable() {
-			L.RaiseError("%q can never be called", lib.cfg.Services.shown(name, 40))
+			L.RaiseError("%q can never be called", lib.cfg.Services.Shown(name, 40))
 		}
 		L.Charge(proxySteps)
 		fn = lua.NewNative(func(L *lua.Thread) int {
@@ -100,7 +101,7 @@ func (lib *proxies) addMethods() {
 		return 1
 	})
 	values.SetNative(lib.cfg.Types.Proxy, "__newindex", func(L *lua.Thread) int {
-		name := lib.cfg.Services.shown(L.CheckString(2), 40)
+		name := lib.cfg.Services.Shown(L.CheckString(2), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	})
@@ -130,7 +131,7 @@ func checkAttribute(L *lua.Thread, access string) (*values.Proxy, string) {
 
 // arguments returns the arguments from position i on. A last argument that hearth.kw made is the keyword
 // arguments.
-func (lib *proxies) arguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
+func (lib *Library) arguments(L *lua.Thread, i int) (args []lua.Value, kwargs *lua.Table) {
 	n := L.Top()
 	if t := L.Get(n).AsTable(); t != nil && n >= i && t.Meta == lib.cfg.Types.Keywords {
 		kwargs = t
@@ -143,7 +144,7 @@ func (lib *proxies) arguments(L *lua.Thread, i int) (args []lua.Value, kwargs *l
 }
 
 // call calls another object and pushes the result.
-func (lib *proxies) call(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value,
+func (lib *Library) call(L *lua.Thread, p *values.Proxy, kind object.CallKind, name string, args []lua.Value,
 	kwargs *lua.Table) int {
 	running, exclusive := lib.cfg.Running()
 	if running == nil {
@@ -152,7 +153,7 @@ func (lib *proxies) call(L *lua.Thread, p *values.Proxy, kind object.CallKind, n
 	L.Charge(1000)
 	// The builder and the encoder are free while Lua runs: each use starts with Start.
 	lib.cfg.Build.Start(convert.ForValues, nil)
-	call := &ObjectCall{
+	call := &services.ObjectCall{
 		From:      lib.cfg.From,
 		Exclusive: exclusive,
 		To:        p.To,
@@ -176,10 +177,10 @@ func (lib *proxies) call(L *lua.Thread, p *values.Proxy, kind object.CallKind, n
 }
 
 // raise raises the error of a call on another object: its exception, or an exception for any other error.
-func (lib *proxies) raise(L *lua.Thread, to object.ID, err error) {
+func (lib *Library) raise(L *lua.Thread, to object.ID, err error) {
 	class, msg := "RuntimeError", object.CodeOf(err).String()
 	text, wrong := convert.Unsendable(err)
-	var remote *RemoteException
+	var remote *services.RemoteException
 	var e *object.Error
 	switch {
 	case errors.As(err, &remote):
@@ -200,7 +201,7 @@ func (lib *proxies) raise(L *lua.Thread, to object.ID, err error) {
 }
 
 // exception converts an exception of another object to an exception of this script.
-func (lib *proxies) exception(L *lua.Thread, r *RemoteException) *lua.Table {
+func (lib *Library) exception(L *lua.Thread, r *services.RemoteException) *lua.Table {
 	args := L.NewTable(len(r.Args), 0)
 	for _, a := range r.Args {
 		args.Append(lib.fromGo(a))
@@ -216,7 +217,7 @@ func (lib *proxies) exception(L *lua.Thread, r *RemoteException) *lua.Table {
 }
 
 // fromGo converts an argument of an exception to a Lua value.
-func (lib *proxies) fromGo(v any) lua.Value {
+func (lib *Library) fromGo(v any) lua.Value {
 	switch v := v.(type) {
 	case nil:
 		return lib.cfg.Types.Null

@@ -1,4 +1,4 @@
-package sandbox
+package services
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 // Services are the services of the process around the engine that a running object can use. Their methods may be
 // called concurrently, each from the goroutine that runs a call.
-type Services struct {
+type Set struct {
 	Objects Objects // nil: every call of another object fails
 	Log     Log     // nil: log lines are dropped
 	Secrets Secrets // nil: no object has a secret, and texts are not redacted
@@ -69,12 +69,12 @@ func (e *RemoteException) Error() string {
 
 // shown returns the beginning of a text, about n bytes, for a log or an error, without secrets. Scripts choose the
 // length of the text, so secrets are removed before it is cut.
-func (s Services) shown(text string, n int) string {
+func (s Set) Shown(text string, n int) string {
 	return values.Clip(s.Secrets.Redact(text, n+1), n)
 }
 
 // withDefaults returns s with an implementation for each missing service.
-func (s Services) withDefaults() Services {
+func (s Set) WithDefaults() Set {
 	if s.Objects == nil {
 		s.Objects = noService{}
 	}
