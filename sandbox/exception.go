@@ -17,11 +17,11 @@ import (
 type exceptions struct {
 	types    *values.Types
 	services services.Set
-	classes  func() Classes // classes of the caller
+	classes  func() convert.Classes // classes of the caller
 }
 
 // newExceptions returns the exceptions of a state. classes returns the classes of the running call's caller.
-func newExceptions(types *values.Types, services services.Set, classes func() Classes) *exceptions {
+func newExceptions(types *values.Types, services services.Set, classes func() convert.Classes) *exceptions {
 	return &exceptions{types: types, services: services, classes: classes}
 }
 
@@ -124,6 +124,15 @@ const maxMessage = 64 << 10
 func (c *exceptions) cleanText(t string) string {
 	t = c.services.Secrets.Redact(t, maxMessage+1)
 	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
+}
+
+// origin returns the position where a value is raised, as file and line, and the traceback if traced is set. A handler
+// of uncaught errors calls it.
+func origin(L *lua.Thread, traced bool) (at string, trace []string) {
+	if traced {
+		trace = traceback(L)
+	}
+	return position(L), trace
 }
 
 // position returns file and line of the innermost running Lua function, or "" if the first levels have none.

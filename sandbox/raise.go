@@ -56,9 +56,6 @@ func (s *State) encodeException(r *Request, to object.Sink, class string, args [
 
 // notice records the position where an uncaught value is raised, and the traceback if the caller may see it.
 func (s *State) notice(L *lua.Thread, _ lua.Value) string {
-	s.errorPos = position(L)
-	if s.traced {
-		s.trace = traceback(L)
-	}
+	s.errorPos, s.trace = origin(L, s.traced)
 	return ""
 }
