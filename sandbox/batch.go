@@ -52,7 +52,7 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		}
 		if raised != nil {
 			end = &batchEnd{}
-			end.class, end.args = s.exceptions.raisedParts(raised.Value)
+			end.class, end.args = s.exceptions.Parts(raised.Value)
 			break
 		}
 		v := s.stackValue()
@@ -123,7 +123,7 @@ func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
 	if !ok {
 		return nil, err
 	}
-	if qualified, ok := s.exceptions.className(class); ok {
+	if qualified, ok := s.exceptions.Name(class); ok {
 		class = qualified
 	}
 	return &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}, nil
@@ -141,12 +141,12 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 			return Outcome{}, err
 		}
 		r.ResetResult()
-		if qualified, ok := s.exceptions.className(class); ok {
+		if qualified, ok := s.exceptions.Name(class); ok {
 			class = qualified
 		}
 		if failed == len(results) { // the exception cannot be sent
-			class, _ = s.exceptions.className("RuntimeError")
-			end, last = &batchEnd{class: class, args: s.exceptions.unsendable(msg, end.class, end.args)}, true
+			class, _ = s.exceptions.Name("RuntimeError")
+			end, last = &batchEnd{class: class, args: s.exceptions.Unsendable(msg, end.class, end.args)}, true
 			continue
 		}
 		results, end = results[:failed], &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}
@@ -158,7 +158,7 @@ func (s *State) describeEnd(r *Request, at int, end *batchEnd) string {
 	if end == nil {
 		return ""
 	}
-	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], s.exceptions.describe(end.class, end.args, s.errorPos))
+	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], s.exceptions.Describe(end.class, end.args, s.errorPos))
 }
 
 // tryBatch writes the list. After an error it returns the position of the value that could not be written.

@@ -29,7 +29,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 		return false, limit
 	}
 	if raised != nil {
-		return false, s.exceptions.raisedError(raised.Value)
+		return false, s.exceptions.Error(raised.Value)
 	}
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.enc.Start(to, s.p.classes, "state")

@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/exception"
 	"github.com/hearthhost/hearth/sandbox/heapsnap"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/lua/stdlib"
@@ -29,7 +30,7 @@ type State struct {
 	enc   *convert.Encoder
 
 	types      *values.Types
-	exceptions *exceptions
+	exceptions *exception.Converter
 	loggers    map[string]lua.Value // functions of hearth.log
 	proxies    *proxy.Library
 
@@ -84,14 +85,14 @@ func (p *Program) emptyState() *State {
 		OnLong: p.onLongCall,
 	})
 	s.types = values.New(s.l)
-	s.exceptions = newExceptions(s.types, p.services, s.classes)
+	s.exceptions = exception.New(s.types, p.services, s.classes)
 	s.build, s.enc = convert.New(convert.Config{
 		Thread:     s.l,
 		Types:      s.types,
 		Meter:      s.meter,
 		Redact:     p.services.Secrets.Redact,
 		KnownClass: s.knownClass,
-		Qualify:    s.exceptions.qualify,
+		Qualify:    s.exceptions.Qualify,
 		OnLimit:    func(err *object.Error) { s.broken = err },
 	})
 	s.definitions = definition.NewReader(definition.Config{
@@ -145,7 +146,7 @@ func (s *State) runScript(ctx context.Context) *object.Error {
 		return e
 	}
 	if raised != nil {
-		return s.p.unloadable("%s", s.p.withFile(s.exceptions.cleanText(s.types.PlainText(raised.Value))))
+		return s.p.unloadable("%s", s.p.withFile(s.exceptions.Clean(s.types.PlainText(raised.Value))))
 	}
 	v := L.Get(1)
 	s.vm.Clear()
@@ -240,7 +241,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	}
 	if raised != nil {
 		s.self = nil
-		return s.exceptions.raisedError(raised.Value)
+		return s.exceptions.Error(raised.Value)
 	}
 	s.meter.Pause()
 	return nil
@@ -284,7 +285,7 @@ func (s *State) endInstance(ctx context.Context) {
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.exceptions.cleanText(s.types.PlainText(raised.Value)),
+			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.exceptions.Clean(s.types.PlainText(raised.Value)),
 				maxLogBytes))
 		}
 	}

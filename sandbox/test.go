@@ -116,7 +116,7 @@ func (p *Program) test(ctx context.Context, subject *Program, name string) strin
 	case limit != nil:
 		return limit.Error()
 	case raised != nil:
-		return p.withFile(s.exceptions.raisedError(raised.Value).Msg)
+		return p.withFile(s.exceptions.Error(raised.Value).Msg)
 	}
 	return ""
 }
@@ -135,7 +135,7 @@ func (s *State) runTests(ctx context.Context, subject *Program) (*lua.Table, *ob
 		return nil, s.p.unloadable("%s: %s", s.p.file, limit.Msg)
 	}
 	if raised != nil {
-		return nil, s.p.unloadable("%s", s.p.withFile(s.exceptions.cleanText(s.types.PlainText(raised.Value))))
+		return nil, s.p.unloadable("%s", s.p.withFile(s.exceptions.Clean(s.types.PlainText(raised.Value))))
 	}
 	t := L.Get(1).AsTable()
 	s.vm.Clear()

@@ -1,4 +1,4 @@
-package sandbox
+package exception
 
 import (
 	"fmt"
@@ -14,29 +14,29 @@ import (
 
 // exceptions converts the values that a script raises to exceptions of the running call's caller. It belongs to the
 // goroutine of a state.
-type exceptions struct {
+type Converter struct {
 	types    *values.Types
 	services services.Set
 	classes  func() convert.Classes // classes of the caller
 }
 
 // newExceptions returns the exceptions of a state. classes returns the classes of the running call's caller.
-func newExceptions(types *values.Types, services services.Set, classes func() convert.Classes) *exceptions {
-	return &exceptions{types: types, services: services, classes: classes}
+func New(types *values.Types, services services.Set, classes func() convert.Classes) *Converter {
+	return &Converter{types: types, services: services, classes: classes}
 }
 
 // qualify returns the caller's name of a class, and arguments that fit the class. A class that the caller lacks becomes
 // a RuntimeError with the name in its message.
-func (c *exceptions) qualify(class string, args []lua.Value, message string) (string, []lua.Value) {
-	qualified, ok := c.className(class)
+func (c *Converter) Qualify(class string, args []lua.Value, message string) (string, []lua.Value) {
+	qualified, ok := c.Name(class)
 	if !ok {
-		qualified, _ = c.className("RuntimeError")
-		return qualified, []lua.Value{lua.String(c.cleanText(values.JoinMessage(class, message)))}
+		qualified, _ = c.Name("RuntimeError")
+		return qualified, []lua.Value{lua.String(c.Clean(values.JoinMessage(class, message)))}
 	}
 	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
 		// These classes need more than a message. Their parent does not.
-		qualified, _ = c.className("UnicodeError")
+		qualified, _ = c.Name("UnicodeError")
 	}
 	return qualified, args
 }
@@ -45,23 +45,23 @@ func (c *exceptions) qualify(class string, args []lua.Value, message string) (st
 var fixedArgs = map[string]int{"UnicodeDecodeError": 5, "UnicodeEncodeError": 5, "UnicodeTranslateError": 4}
 
 // className returns the qualified name of a class for the caller, and false if the caller lacks the class.
-func (c *exceptions) className(class string) (string, bool) { return c.classes().Exception(class) }
+func (c *Converter) Name(class string) (string, bool) { return c.classes().Exception(class) }
 
 // raisedParts returns the exception for any value that a script can raise.
-func (c *exceptions) raisedParts(raised lua.Value) (class string, args []lua.Value) {
+func (c *Converter) Parts(raised lua.Value) (class string, args []lua.Value) {
 	if t := raised.AsTable(); t != nil && t.Meta == c.types.Exception {
 		class, args, message := c.types.ExceptionParts(t)
-		return c.qualify(class, args, message)
+		return c.Qualify(class, args, message)
 	}
 	if class, args, ok := c.receivedException(raised); ok {
-		return c.qualify(class, args, "")
+		return c.Qualify(class, args, "")
 	}
-	class, _ = c.className("RuntimeError")
-	return class, []lua.Value{lua.String(c.cleanText(c.types.PlainText(raised)))}
+	class, _ = c.Name("RuntimeError")
+	return class, []lua.Value{lua.String(c.Clean(c.types.PlainText(raised)))}
 }
 
 // receivedException reads an exception that was an argument: a dict as Python peers send it.
-func (c *exceptions) receivedException(v lua.Value) (class string, args []lua.Value, ok bool) {
+func (c *Converter) receivedException(v lua.Value) (class string, args []lua.Value, ok bool) {
 	t := v.AsTable()
 	if t == nil || t.Meta != c.types.Dict || t.GetString("__exception__") != lua.True {
 		return "", nil, false
@@ -82,12 +82,12 @@ func (c *exceptions) receivedException(v lua.Value) (class string, args []lua.Va
 const maxRaised = 4 << 10
 
 // describe returns class, message and position of an exception, for the host's log. at is file and line, or "".
-func (c *exceptions) describe(class string, args []lua.Value, at string) string {
+func (c *Converter) Describe(class string, args []lua.Value, at string) string {
 	text := class[strings.LastIndexByte(class, '.')+1:]
 	if len(args) > 0 {
 		text = values.JoinMessage(text, c.types.PlainText(args[0]))
 	}
-	text = values.Clip(c.cleanText(text), maxRaised)
+	text = values.Clip(c.Clean(text), maxRaised)
 	if at != "" && !strings.Contains(text, ".lua:") {
 		text += " (" + at + ")"
 	}
@@ -95,21 +95,21 @@ func (c *exceptions) describe(class string, args []lua.Value, at string) string 
 }
 
 // unsendable returns the arguments of the error for an exception that cannot be sent.
-func (c *exceptions) unsendable(why, class string, args []lua.Value) []lua.Value {
+func (c *Converter) Unsendable(why, class string, args []lua.Value) []lua.Value {
 	original := class
 	if len(args) > 0 {
 		original += ": " + c.types.PlainText(args[0])
 	}
-	return []lua.Value{lua.String(c.cleanText("Error serializing exception: " + why + ". Original exception: " +
+	return []lua.Value{lua.String(c.Clean("Error serializing exception: " + why + ". Original exception: " +
 		original))}
 }
 
 // raisedError returns the error for a raised value where no reply exists.
-func (c *exceptions) raisedError(raised lua.Value) *object.Error {
-	e := object.Errorf(object.CodeRaised, "%s", c.cleanText(c.types.PlainText(raised)))
+func (c *Converter) Error(raised lua.Value) *object.Error {
+	e := object.Errorf(object.CodeRaised, "%s", c.Clean(c.types.PlainText(raised)))
 	if t := raised.AsTable(); t != nil && t.Meta == c.types.Exception {
 		class, _, message := c.types.ExceptionParts(t)
-		e.Class, e.Msg = c.services.Shown(class, maxErrorName), c.cleanText(message)
+		e.Class, e.Msg = c.services.Shown(class, maxErrorName), c.Clean(message)
 	}
 	return e
 }
@@ -118,17 +118,17 @@ func (c *exceptions) raisedError(raised lua.Value) *object.Error {
 const maxErrorName = 300
 
 // maxMessage limits a message, in bytes.
-const maxMessage = 64 << 10
+const MaxBytes = 64 << 10
 
 // cleanText makes a message valid for every serializer and removes secrets.
-func (c *exceptions) cleanText(t string) string {
-	t = c.services.Secrets.Redact(t, maxMessage+1)
-	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), maxMessage)
+func (c *Converter) Clean(t string) string {
+	t = c.services.Secrets.Redact(t, MaxBytes+1)
+	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), MaxBytes)
 }
 
 // origin returns the position where a value is raised, as file and line, and the traceback if traced is set. A handler
 // of uncaught errors calls it.
-func origin(L *lua.Thread, traced bool) (at string, trace []string) {
+func Origin(L *lua.Thread, traced bool) (at string, trace []string) {
 	if traced {
 		trace = traceback(L)
 	}
