@@ -158,7 +158,8 @@ func (s *State) describeEnd(r *Request, at int, end *batchEnd) string {
 	if end == nil {
 		return ""
 	}
-	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], s.exceptions.Describe(end.class, end.args, s.errorPos))
+	text := s.exceptions.Describe(end.class, end.args, s.errorPos)
+	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], text)
 }
 
 // tryBatch writes the list. After an error it returns the position of the value that could not be written.

@@ -20,7 +20,10 @@ func (s *State) openLibraries() {
 		},
 	})
 	s.lib.Add("", map[string]lua.Native{
-		"print": s.logger("info"), "require": s.modules.Require, "module": s.modules.Module, "tonumber": values.ToNumber,
+		"print":    s.logger("info"),
+		"require":  s.modules.Require,
+		"module":   s.modules.Module,
+		"tonumber": values.ToNumber,
 	})
 	s.lib.Add("package", map[string]lua.Native{"seeall": s.modules.SeeAll})
 	s.openHearth()

@@ -20,13 +20,13 @@ func TestRequireLikePUC(t *testing.T) {
 		"old.deep":     "module(...)\nx = 1",
 		"old.bare":     "module(..., function(m) m.opt = m._NAME end)\nfunction f() return print end",
 		"conflict":     "module('string.rep')",
-		"wants-absent": "return require 'absent'",
+		"needs-absent": "return require 'absent'",
 	}
 	for _, tc := range []struct{ body, want string }{
 		{"return pcall(require, 'absent.one')", "false|module 'absent.one' not found:\n\tno field " +
 			"package.preload['absent.one']" +
 			"\n\tno file 'acme/lib/absent/one.lua'\n\tno file 'acme/lib/absent/one/init.lua'"},
-		{"return pcall(require, 'wants-absent')", "false|acme/lib/wants-absent.lua:1: module 'absent' not found:" +
+		{"return pcall(require, 'needs-absent')", "false|acme/lib/needs-absent.lua:1: module 'absent' not found:" +
 			"\n\tno field package.preload['absent']\n\tno file 'acme/lib/absent.lua'\n\tno file " +
 			"'acme/lib/absent/init.lua'"},
 		{"return pcall(require, 'broken')",

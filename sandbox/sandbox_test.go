@@ -597,7 +597,9 @@ func TestProxyCallsAsItsObject(t *testing.T) {
 		return r.Result.Int(42)
 	}
 	h.call("f", 1).want(t, int64(42))
-	h.e.proxy = func(*services.ObjectCall) error { return &services.RemoteException{Class: "KeyError", Message: "gone"} }
+	h.e.proxy = func(*services.ObjectCall) error {
+		return &services.RemoteException{Class: "KeyError", Message: "gone"}
+	}
 	h.call("f", 1).raises(t, "builtins.KeyError", "gone")
 	h.e.proxy = func(*services.ObjectCall) error { return errors.New("secret cause") }
 	a := h.call("f", 1)

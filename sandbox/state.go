@@ -285,8 +285,8 @@ func (s *State) endInstance(ctx context.Context) {
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(s.exceptions.Clean(s.types.PlainText(raised.Value)),
-				maxLogBytes))
+			text := s.exceptions.Clean(s.types.PlainText(raised.Value))
+			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(text, maxLogBytes))
 		}
 	}
 	s.self = nil

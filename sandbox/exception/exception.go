@@ -1,3 +1,10 @@
+// Package exception converts the values that a script raises to exceptions of the caller's language.
+//
+// A script can raise any value: a text, an exception of hearth.exception, or the dict of an exception that it
+// received. A [Converter] gives them a class that the caller has. A class that the caller lacks becomes a RuntimeError,
+// with the name of the class in the message. All texts are valid UTF-8, of bounded length and without secrets.
+//
+// The package writes no reply: package sandbox sends the class and the arguments.
 package exception
 
 import (
@@ -12,7 +19,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// exceptions converts the values that a script raises to exceptions of the running call's caller. It belongs to the
+// Converter converts the values that a script raises to exceptions of the running call's caller. It belongs to the
 // goroutine of a state.
 type Converter struct {
 	types    *values.Types
@@ -20,12 +27,12 @@ type Converter struct {
 	classes  func() convert.Classes // classes of the caller
 }
 
-// newExceptions returns the exceptions of a state. classes returns the classes of the running call's caller.
-func New(types *values.Types, services services.Set, classes func() convert.Classes) *Converter {
-	return &Converter{types: types, services: services, classes: classes}
+// New returns the converter of a state. No service of s may be nil. classes returns the classes of the running call's caller.
+func New(types *values.Types, s services.Set, classes func() convert.Classes) *Converter {
+	return &Converter{types: types, services: s, classes: classes}
 }
 
-// qualify returns the caller's name of a class, and arguments that fit the class. A class that the caller lacks becomes
+// Qualify returns the caller's name of a class, and arguments that fit the class. A class that the caller lacks becomes
 // a RuntimeError with the name in its message.
 func (c *Converter) Qualify(class string, args []lua.Value, message string) (string, []lua.Value) {
 	qualified, ok := c.Name(class)
@@ -44,10 +51,10 @@ func (c *Converter) Qualify(class string, args []lua.Value, message string) (str
 // fixedArgs are the exception classes that take an exact number of arguments.
 var fixedArgs = map[string]int{"UnicodeDecodeError": 5, "UnicodeEncodeError": 5, "UnicodeTranslateError": 4}
 
-// className returns the qualified name of a class for the caller, and false if the caller lacks the class.
+// Name returns the qualified name of a class for the caller, and false if the caller lacks the class.
 func (c *Converter) Name(class string) (string, bool) { return c.classes().Exception(class) }
 
-// raisedParts returns the exception for any value that a script can raise.
+// Parts returns the exception for any value that a script can raise.
 func (c *Converter) Parts(raised lua.Value) (class string, args []lua.Value) {
 	if t := raised.AsTable(); t != nil && t.Meta == c.types.Exception {
 		class, args, message := c.types.ExceptionParts(t)
@@ -81,7 +88,7 @@ func (c *Converter) receivedException(v lua.Value) (class string, args []lua.Val
 // maxRaised limits the description of an exception in the host's log, in bytes.
 const maxRaised = 4 << 10
 
-// describe returns class, message and position of an exception, for the host's log. at is file and line, or "".
+// Describe returns class, message and position of an exception, for the host's log. at is file and line, or "".
 func (c *Converter) Describe(class string, args []lua.Value, at string) string {
 	text := class[strings.LastIndexByte(class, '.')+1:]
 	if len(args) > 0 {
@@ -94,7 +101,7 @@ func (c *Converter) Describe(class string, args []lua.Value, at string) string {
 	return text
 }
 
-// unsendable returns the arguments of the error for an exception that cannot be sent.
+// Unsendable returns the arguments of the error for an exception that cannot be sent.
 func (c *Converter) Unsendable(why, class string, args []lua.Value) []lua.Value {
 	original := class
 	if len(args) > 0 {
@@ -104,7 +111,7 @@ func (c *Converter) Unsendable(why, class string, args []lua.Value) []lua.Value 
 		original))}
 }
 
-// raisedError returns the error for a raised value where no reply exists.
+// Error returns the error for a raised value where no reply exists.
 func (c *Converter) Error(raised lua.Value) *object.Error {
 	e := object.Errorf(object.CodeRaised, "%s", c.Clean(c.types.PlainText(raised)))
 	if t := raised.AsTable(); t != nil && t.Meta == c.types.Exception {
@@ -117,10 +124,10 @@ func (c *Converter) Error(raised lua.Value) *object.Error {
 // maxErrorName limits the part of a class name that is read for a message, in bytes.
 const maxErrorName = 300
 
-// maxMessage limits a message, in bytes.
+// MaxBytes limits a message, in bytes.
 const MaxBytes = 64 << 10
 
-// cleanText makes a message valid for every serializer and removes secrets.
+// Clean makes a message valid for every serializer and removes secrets.
 func (c *Converter) Clean(t string) string {
 	t = c.services.Secrets.Redact(t, MaxBytes+1)
 	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), MaxBytes)

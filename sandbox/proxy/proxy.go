@@ -1,3 +1,10 @@
+// Package proxy implements hearth.proxy: values by which a script calls other objects.
+//
+// A [Library] serves one Lua state. It makes proxies without a call. A call on a proxy writes its arguments through the
+// state's encoder, waits for services.Objects, and reads the result through the state's builder. An exception of the
+// other object is raised in the script. The script receives only the safe message of other errors.
+//
+// The package does not authorize calls. The host does, with the calling object as the principal.
 package proxy
 
 import (
@@ -19,14 +26,13 @@ const proxySteps = 40
 // maxProxyNames limits the method functions that a state caches for its proxies.
 const maxProxyNames = 256
 
-// proxies implements hearth.proxy in one Lua state: it makes proxies, and runs calls of other objects on them. It belongs
-// to the goroutine of the state.
+// Library implements hearth.proxy in one Lua state. It belongs to the goroutine of the state.
 type Library struct {
 	cfg     Config
 	methods map[string]*lua.Function // cached methods of proxies, by name
 }
 
-// proxyConfig has the parts of a state that calls of other objects need.
+// Config has the parts of a state that calls of other objects need.
 type Config struct {
 	From     object.ID // calling object
 	Services services.Set
@@ -40,17 +46,17 @@ type Config struct {
 	Running func() (ctx context.Context, exclusive bool)
 }
 
-// newProxies returns the proxies of a state, and adds their methods to its types.
+// New returns the library of a state, and adds their methods to its types.
 func New(cfg Config) *Library {
 	lib := &Library{cfg: cfg, methods: map[string]*lua.Function{}}
 	lib.addMethods()
 	return lib
 }
 
-// reset drops cached methods. By them a script could detect earlier instances.
+// Reset drops cached methods. By them a script could detect earlier instances.
 func (lib *Library) Reset() { clear(lib.methods) }
 
-// newProxy implements hearth.proxy(id). It makes no call.
+// New implements hearth.proxy(id). It makes no call.
 func (lib *Library) New(L *lua.Thread) int {
 	L.Charge(proxySteps)
 	id, err := object.ParseID(L.CheckString(1))

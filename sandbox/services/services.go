@@ -1,3 +1,8 @@
+// Package services declares the services that the process around the Lua engine offers to running objects: calls of
+// other objects, the log, and secrets.
+//
+// The engine uses the interfaces and does not import an implementation. The worker process implements them over its
+// link to the host (sandbox/worker/services). A service that is missing fails, and does not end the call.
 package services
 
 import (
@@ -7,7 +12,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// Services are the services of the process around the engine that a running object can use. Their methods may be
+// Set has the services of the process around the engine that a running object can use. Their methods may be
 // called concurrently, each from the goroutine that runs a call.
 type Set struct {
 	Objects Objects // nil: every call of another object fails
@@ -67,13 +72,13 @@ func (e *RemoteException) Error() string {
 	return e.Class + ": " + e.Message
 }
 
-// shown returns the beginning of a text, about n bytes, for a log or an error, without secrets. Scripts choose the
+// Shown returns the beginning of a text, about n bytes, for a log or an error, without secrets. Scripts choose the
 // length of the text, so secrets are removed before it is cut.
 func (s Set) Shown(text string, n int) string {
 	return values.Clip(s.Secrets.Redact(text, n+1), n)
 }
 
-// withDefaults returns s with an implementation for each missing service.
+// WithDefaults returns s with an implementation for each missing service.
 func (s Set) WithDefaults() Set {
 	if s.Objects == nil {
 		s.Objects = noService{}
@@ -87,7 +92,7 @@ func (s Set) WithDefaults() Set {
 	return s
 }
 
-// noService implements every service for a Config without it.
+// noService implements every service for a Set without it.
 type noService struct{}
 
 func (noService) Call(context.Context, *ObjectCall) error {

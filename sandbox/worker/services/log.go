@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// Log sends log lines to the host. It implements [sandbox.Log].
+// Log sends log lines to the host. It implements [services.Log].
 type Log struct {
 	calls    *hostCalls
 	secrets  *secrets
@@ -37,7 +37,7 @@ func (l *Log) Line(id object.ID, level, text string) {
 	}
 }
 
-// levels maps the levels of [sandbox.Log] to those of the link.
+// levels maps the levels of [services.Log] to those of the link.
 var levels = map[string]link.Level{
 	"debug": link.LevelDebug,
 	"info":  link.LevelInfo,

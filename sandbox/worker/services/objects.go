@@ -13,7 +13,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/worker/bounded"
 )
 
-// objects calls other objects through the host. It implements [sandbox.Objects].
+// objects calls other objects through the host. It implements [services.Objects].
 type objects struct {
 	calls   *hostCalls
 	message atomic.Int64 // longest result that any object may return, in bytes; the host accepts frames of it

@@ -11,7 +11,7 @@ import (
 )
 
 // secrets holds the secrets that the host has granted to the tenant's objects. Safe for concurrent use. It implements
-// [sandbox.Secrets].
+// [services.Secrets].
 type secrets struct {
 	mu      sync.Mutex // guards the fields below
 	granted map[object.ID]map[string]string
