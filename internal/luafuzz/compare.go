@@ -44,6 +44,9 @@ func (c *Comparison) Compare(source string) (*Difference, error) {
 	if got == want {
 		return nil, nil //nolint:nilnil // no difference is the ordinary result
 	}
+	if c.Deviations[LongString] && strings.Contains(got, longStringError) {
+		return nil, &UnfitError{"it builds a string of more than 32 MiB"}
+	}
 	if err := repeats(source, want); err != nil {
 		return nil, err
 	}

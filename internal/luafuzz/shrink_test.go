@@ -60,6 +60,24 @@ func TestCountOfCallsIsUnfit(t *testing.T) {
 	}
 }
 
+// TestLongStringIsUnfit compares on a program whose string the engine does not allow.
+func TestLongStringIsUnfit(t *testing.T) {
+	t.Parallel()
+	if _, err := FindPUC(); err != nil {
+		t.Skipf("SKIPPED: the comparison is not tested: %v", err)
+	}
+	c := &Comparison{Reference: &Reference{}, Engine: fixedEngine(`failed: "prog:1: string length overflow"`)}
+	defer c.Reference.Close()
+	if d, err := c.Compare("T(1)"); d == nil || err != nil {
+		t.Errorf("Compare without the deviation = %v, %v, want a difference", d, err)
+	}
+	c.Deviations = Deviations{LongString: true}
+	var unfit *UnfitError
+	if d, err := c.Compare("T(1)"); !errors.As(err, &unfit) {
+		t.Errorf("Compare with the deviation = %v, %v, want an UnfitError", d, err)
+	}
+}
+
 // TestMiscompilationIsFoundAndShrunk compares with an engine that has one known fault.
 func TestMiscompilationIsFoundAndShrunk(t *testing.T) {
 	t.Parallel()
