@@ -78,6 +78,26 @@ func TestLongStringIsUnfit(t *testing.T) {
 	}
 }
 
+func TestSameFirstDigits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		want, got string
+		same      bool
+	}{
+		{"318975.59686657: x", "318975.59684973: x", true},
+		{"1 1.5e-07", "1 1.5000000001e-07", true},
+		{"318975.59686657", "318975.697", false},
+		{"318975.59686657", "318975", false},
+		{"1.5", "-1.5", false},
+		{"1.5 a", "1.5 b", false},
+		{"12", "13", false},
+	} {
+		if got := sameFirstDigits(c.want, c.got); got != c.same {
+			t.Errorf("sameFirstDigits(%q, %q) = %v", c.want, c.got, got)
+		}
+	}
+}
+
 // TestMiscompilationIsFoundAndShrunk compares with an engine that has one known fault.
 func TestMiscompilationIsFoundAndShrunk(t *testing.T) {
 	t.Parallel()
