@@ -635,6 +635,7 @@ var edges = []edge{
 			"host/dispatch",
 			"host/snapshot",
 			"host/usage",
+			"internal/hangup",
 			"internal/nonblock",
 			"object",
 			"policy",
@@ -756,6 +757,10 @@ var edges = []edge{
 			"sandbox/confine",
 			"sandbox/supervise",
 		},
+	},
+	{
+		pkg: "internal/hangup",
+		why: "reports ends of connections that no goroutine reads",
 	},
 	{
 		pkg: "host",
@@ -1287,6 +1292,7 @@ var doors = []struct {
 		module: "golang.org/x/sys",
 		why:    "system calls belong to the edges: peers, processes, signals",
 		at: []string{
+			"internal/hangup",
 			"transport",
 			"sandbox/confine",
 			"sandbox/confine/controlgroup",
