@@ -66,13 +66,14 @@ func queuePlugin(t *testing.T, aliceKey string) func(*host.Config) {
 	}
 }
 
-// TestCallsQueuedInAPlugin revokes a caller's key, or loads a forbid, while its calls wait in a plugin for an object.
+// TestCallsQueuedInAPlugin revokes a caller's key, loads a forbid, or closes the caller's connections, while its calls
+// wait in a plugin for an object.
 // The calls are answered at once and do not run when the object is free. The plugin's record of calls proves it.
 func TestCallsQueuedInAPlugin(t *testing.T) {
 	t.Parallel()
 	const n = 5
 	key := "hearth-key-1 alice-1 " + strings.Repeat("A", 43) + " 2026-01-02T03:04:05Z\n"
-	for _, name := range []string{"revoked", "forbidden"} {
+	for _, name := range []string{"revoked", "forbidden", "client gone"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			state, err := os.MkdirTemp("", "h") //nolint:usetesting // the paths of sockets must be short
@@ -106,11 +107,17 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 			if name == "forbidden" {
 				file, content = "policy.hcl", text+forbidAdd
 			}
-			if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := h.Reload(ctx); err != nil {
-				t.Fatal(err)
+			audit := "the call to the plugin is cancelled; whether it was executed is unknown"
+			if name == "client gone" {
+				audit = "cancelled: client gone"
+				_ = alice.Close()
+			} else {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := h.Reload(ctx); err != nil {
+					t.Fatal(err)
+				}
 			}
 			for _, w := range waiting {
 				err := <-w
@@ -151,8 +158,7 @@ func TestCallsQueuedInAPlugin(t *testing.T) {
 					t.Fatal(err)
 				}
 				audited = string(b)
-				const cancelled = "the call to the plugin is cancelled; whether it was executed is unknown"
-				return strings.Count(audited, cancelled) >= n
+				return strings.Count(audited, audit) >= n
 			})
 			if strings.Contains(audited, "not begun") {
 				t.Errorf("the audit log reports calls as not begun, but that is unknown:\n%s", audited)

@@ -9,7 +9,8 @@ import (
 
 const (
 	magic        = "PYRO"
-	prefixBytes  = 6 // magic and version, which determine the generation
+	FirstByte    = 'P' // of every message
+	prefixBytes  = 6   // magic and version, which determine the generation
 	header4Bytes = 24
 	header5Bytes = 40
 	magic4       = 0x34E9 // added to the checksum of Pyro4

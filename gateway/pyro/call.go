@@ -69,10 +69,11 @@ func (c *conn) invoke(m *wire.Message) bool {
 	if oneway {
 		return c.background(r)
 	}
-	reply, err := c.s.dispatch.Do(context.Background(), r)
+	c.beginCall()
+	reply, err := c.s.dispatch.Do(c.ctx, r)
 	c.flow, c.weight = r.Flow, r.Weight
 	switch {
-	case errors.Is(err, dispatch.ErrRevoked):
+	case errors.Is(err, dispatch.ErrRevoked), err != nil && c.ctx.Err() != nil: // nothing reads the answer
 		return false
 	case err != nil:
 		return c.answerError(&answer, ser, &r.Call, false, err)

@@ -43,6 +43,9 @@ type conn struct {
 	share    *admit.Share // the principal's; nil before the handshake. Written under the host's mu, by this goroutine
 	waiting  atomic.Bool  // the connection waits for a message
 	closing  bool         // it is being closed to make room; guarded by the host's mu
+	ctx      context.Context
+	cancel   context.CancelCauseFunc // cancels the running call, oneway calls excepted
+	outbound outbound
 
 	// The fields below belong to the connection's goroutine.
 	nc        net.Conn // the channel on the socket, to read and write
@@ -52,7 +55,7 @@ type conn struct {
 	caller    object.Caller
 	inflated  []byte
 	out       []byte    // the message being written
-	writable  time.Time // write deadline
+	writable  time.Time // write deadline; guarded by outbound.mu
 	result    []byte    // the payload being written
 	req       dispatch.Request
 	head      pyro.Head
@@ -63,10 +66,10 @@ type conn struct {
 	partBy    time.Time  // deadline of the rest of a message; zero: no part has arrived
 	flow      admit.Flow // of the last message, and its weight
 	weight    float64
-	known     bool // the handshake is done
-
-	oneways sync.WaitGroup
-	slots   chan struct{} // one token for each running oneway call
+	known     bool   // the handshake is done
+	unwatch   func() // ends watchPeer; nil: the peer is not watched
+	oneways   sync.WaitGroup
+	slots     chan struct{} // one token for each running oneway call
 }
 
 // proof is the evidence of the peer's identity.
@@ -78,8 +81,10 @@ type proof struct {
 }
 
 func newConn(s *Server, nc net.Conn, l *transport.Listener, name string) *conn {
-	return &conn{s: s, socket: nc, nc: nc, listener: l, name: name,
+	c := &conn{s: s, socket: nc, nc: nc, listener: l, name: name,
 		held: admit.Holding{Account: s.shares.Unauthenticated}}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	return c
 }
 
 // recheck reports whether the peer is still the principal that it was. changed means that another snapshot came into
@@ -98,7 +103,7 @@ func (c *conn) drain() {
 }
 
 // cut ends the connection at once and drops received messages that were not begun. Closing the socket alone would not
-// drop them.
+// drop them. The caller cancels the running call.
 func (c *conn) cut() {
 	c.draining.Store(true)
 	c.socket.Close()
@@ -131,6 +136,7 @@ func (c *conn) serve() {
 	c.flow, c.weight, c.known = c.session.Flow(), 1, true
 	c.in.SetMax(object.DefaultMessageBytes)
 	c.in.Limit = c.messageBytes
+	c.watchPeer()
 	_ = c.nc.SetReadDeadline(time.Time{})
 	for !c.draining.Load() {
 		// Under contention the next call waits for a slot before it is read: most likely it belongs to the same flow.
@@ -332,7 +338,11 @@ func (c *conn) readBy(t time.Time) {
 func (c *conn) end() {
 	c.s.queue.Release(&c.slot, true)
 	c.oneways.Wait()
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	c.nc.Close()
+	c.cancel(nil)
 	c.session.End()
 	c.held.Release()
 	if c.share != nil {
@@ -449,18 +459,28 @@ func (c *conn) write(m *wire.Message) error {
 	if err != nil {
 		return err
 	}
+	if c.out = out; cap(out) > 1<<20 {
+		c.out = nil
+	}
+	c.outbound.mu.Lock()
+	defer c.outbound.mu.Unlock()
+	early := c.outbound.early
+	c.outbound.awaited, c.outbound.early = false, 0
+	err = c.writeBytes(out[early:])
+	if err == nil && large != nil {
+		_, err = c.nc.Write(large)
+	}
+	return err
+}
+
+// writeBytes writes bytes before the write deadline. The caller holds outbound.mu.
+func (c *conn) writeBytes(b []byte) error {
 	// Setting a deadline costs, so one serves many messages.
 	if now := time.Now(); c.writable.Sub(now) < writeTimeout {
 		c.writable = now.Add(2 * writeTimeout)
 		_ = c.nc.SetWriteDeadline(c.writable)
 	}
-	_, err = c.nc.Write(out)
-	if err == nil && large != nil {
-		_, err = c.nc.Write(large)
-	}
-	if c.out = out; cap(out) > 1<<20 {
-		c.out = nil
-	}
+	_, err := c.nc.Write(b)
 	return err
 }
 
@@ -581,7 +601,7 @@ func (c *conn) welcome(m *wire.Message, ser codec.Serializer, id object.ID) bool
 	var answer any = "hello"
 	if c.proto == wire.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
 		ok.Flags = m.Flags & wire.MetaOnConnect
-		d, err := c.s.dispatch.Describe(context.Background(), &c.caller, id)
+		d, err := c.s.dispatch.Describe(c.ctx, &c.caller, id)
 		if err != nil {
 			c.refuse(m, ser, object.SafeText(err))
 			return false

@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/internal/hangup"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -67,10 +68,12 @@ type Server struct {
 
 	messageTimeout, stallTimeout time.Duration
 
+	watching   sync.Once // guards the setting of peers
 	peerLog    peerLog
 	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
 
-	mu              sync.Mutex // guards the fields below
+	peers           *hangup.Watcher // of the clients; nil before Serve, and if the system has none
+	mu              sync.Mutex      // guards the fields below
 	conns           map[*conn]struct{}
 	unauthenticated unauthenticated
 	sources         admit.Sources
@@ -97,6 +100,13 @@ func NewServer(cfg Config) *Server {
 
 // Serve accepts connections of a listener until it is closed. name is its name in the policy.
 func (s *Server) Serve(l *transport.Listener, name string) {
+	s.watching.Do(func() {
+		peers, err := hangup.New()
+		if err != nil {
+			s.log.Warn("calls are not cancelled when their client is gone", "err", err)
+		}
+		s.peers = peers
+	})
 	s.serving.Add(1)
 	go s.accept(l, name)
 }
@@ -111,11 +121,12 @@ func (s *Server) Drain() {
 	}
 }
 
-// Cut closes all connections.
+// Cut closes all connections and cancels their calls, oneway calls excepted.
 func (s *Server) Cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
+		c.cancel(dispatch.HostStopping)
 		c.socket.Close()
 	}
 }
@@ -123,7 +134,13 @@ func (s *Server) Cut() {
 // Done returns a channel that is closed after the last accept loop and connection have ended.
 func (s *Server) Done() <-chan struct{} {
 	done := make(chan struct{})
-	go func() { s.serving.Wait(); close(done) }() // ends with the last connection, which the host's drain waits for
+	go func() { // ends with the last connection, which the host's drain waits for
+		s.serving.Wait()
+		if s.peers != nil {
+			_ = s.peers.Close()
+		}
+		close(done)
+	}()
 	return done
 }
 
@@ -206,9 +223,11 @@ func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	}()
 }
 
-// CutRevoked closes the connections of peers whose identity was revoked.
+// CutRevoked closes the connections of peers whose identity was revoked, withdraws their waiting calls and cancels the
+// running ones. A oneway call that runs continues.
 func (s *Server) CutRevoked(now time.Time) {
 	cut := map[uint64]bool{}
+	var calls []context.CancelCauseFunc
 	s.mu.Lock()
 	for c := range s.conns {
 		proof := c.proof.Load()
@@ -221,11 +240,15 @@ func (s *Server) CutRevoked(now time.Time) {
 			c.revoked.Store(true)
 			c.cut()
 			cut[c.session.ID()] = true
+			calls = append(calls, c.cancel)
 		}
 	}
 	s.mu.Unlock()
 	if len(cut) > 0 {
-		s.dispatch.Withdraw(s.snapshot(), cut)
+		s.dispatch.Withdraw(s.snapshot(), cut) // before the cancellation: it also covers oneway calls
+	}
+	for _, cancel := range calls {
+		cancel(dispatch.IdentityRevoked)
 	}
 }
 

@@ -127,7 +127,7 @@ func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
 		r.Slot = new(admit.Slot)
 		defer func() { d.cfg.Queue.Release(r.Slot, true); r.Slot = nil }()
 	}
-	a, err := d.begin(r)
+	a, err := d.begin(ctx, r)
 	if err != nil {
 		return object.Reply{}, err
 	}
@@ -147,7 +147,7 @@ func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Rep
 		r.Slot = new(admit.Slot)
 		defer func() { d.cfg.Queue.Release(r.Slot, true); r.Slot = nil }()
 	}
-	a, err := d.begin(r)
+	a, err := d.begin(ctx, r)
 	if err != nil {
 		done(object.Reply{}, err)
 		return
@@ -168,12 +168,15 @@ func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Rep
 }
 
 // begin admits and authorizes a call. The caller of begin releases the grant.
-func (d *Dispatcher) begin(r *Request) (admitted, error) {
+func (d *Dispatcher) begin(ctx context.Context, r *Request) (admitted, error) {
 	call := &r.Call
 	call.Conn, r.Stream = r.Session.id, ""
 	snap, now, err := d.admit(r)
 	if err != nil {
 		return admitted{}, err
+	}
+	if ctx.Err() != nil { // the client closed its connection while the call waited
+		return admitted{}, errCancelled
 	}
 	call.Deadline = now.Add(StartTimeout)
 	to, exists := snap.Routes.Lookup(call.ID)
@@ -256,6 +259,9 @@ func (d *Dispatcher) run(
 	}
 	counters.End(start, &reply, err)
 	tracer.End(span, call, &reply, err)
+	if err != nil {
+		d.noteCancelled(ctx, call, err)
+	}
 	return reply, b, err
 }
 

@@ -30,7 +30,7 @@ func (d *Dispatcher) ObjectCall(
 			"limit exceeded: objects call each other %d deep; not executed", MaxCallDepth)
 	}
 	r := &Request{Call: *call, Session: d.callers.session(d, from), fromObject: true}
-	a, err := d.begin(r)
+	a, err := d.begin(ctx, r)
 	if err != nil {
 		return object.Reply{}, namedUnknown(err, from, call)
 	}

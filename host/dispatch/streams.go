@@ -201,11 +201,11 @@ func (d *Dispatcher) Next(ctx context.Context, call *object.Call, id string) (ob
 	}
 	defer d.release(g)
 	r, more, err := d.runNext(ctx, st, &item)
-	if errors.Is(err, ErrUnknown) { // no longer permitted, while the item waited
-		st.backend.CloseStream(st.number)
-		return object.Reply{}, object.ErrStreamGone
-	}
 	if err != nil {
+		st.backend.CloseStream(st.number) // the item may not have begun: the backend has the stream then
+		if errors.Is(err, ErrUnknown) {   // no longer permitted, while the item waited
+			err = object.ErrStreamGone
+		}
 		return object.Reply{}, err
 	}
 	if !more && !r.Exception {
@@ -228,6 +228,9 @@ func (d *Dispatcher) runNext(ctx context.Context, st *stream, item *object.Call)
 	}
 	counters.End(start, &r, err)
 	tracer.End(span, item, &r, err)
+	if err != nil {
+		d.noteCancelled(ctx, item, err)
+	}
 	return r, more, err
 }
 

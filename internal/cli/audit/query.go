@@ -15,8 +15,8 @@ import (
 )
 
 // auditEvents are the events of the log, see doc/audit.md.
-var auditEvents = []string{"call", "see", "connect", "open", "stop", "dropped", "late", "reloaded", "refused",
-	"removed", "rolled back", "policy changed", "policy refused", "kept"}
+var auditEvents = []string{"call", "cancelled", "see", "connect", "open", "stop", "dropped", "late", "reloaded",
+	"refused", "removed", "rolled back", "policy changed", "policy refused", "kept"}
 
 // auditQuery selects records of the log.
 type auditQuery struct {
