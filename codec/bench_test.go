@@ -1,6 +1,7 @@
 package codec_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
@@ -106,5 +107,42 @@ func BenchmarkText(b *testing.B) {
 			b.Fatal(err)
 		}
 		benchmarkSerializer(b, s, call, doc)
+	}
+}
+
+// BenchmarkLongText decodes and encodes one text of about 1,000 bytes of different kinds.
+func BenchmarkLongText(b *testing.B) {
+	for _, text := range []struct{ name, text string }{
+		{"ascii", strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 28)[:1000]},
+		{"words", strings.Repeat("it's a \"text\" of lines\n", 43)},
+		{"greek", strings.Repeat("αβγδε ζηθικ ", 45)},
+		{"short", "some text"},
+	} {
+		for _, name := range []string{"serpent", "json"} {
+			s := codec.ByName(name)
+			doc, err := codec.Append(s, nil, text.text)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(text.name+"/"+name+"/decode", func(b *testing.B) {
+				b.SetBytes(int64(len(doc)))
+				for b.Loop() {
+					if err := s.Decode(doc, codec.Limits{}, pyNone{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run(text.name+"/"+name+"/encode", func(b *testing.B) {
+				b.SetBytes(int64(len(doc)))
+				e := s.NewEncoder(nil)
+				buf, v := make([]byte, 0, 2*len(doc)), []byte(text.text)
+				for b.Loop() {
+					e.Reset(buf)
+					if err := e.Text(v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

@@ -16,12 +16,10 @@ func newJSONReader(doc []byte, lim Limits) jsonReader {
 // peek skips blanks and returns the first byte of the next token, 0 at the end.
 func (r *jsonReader) peek() byte {
 	for r.pos < len(r.doc) {
-		switch c := r.doc[r.pos]; c {
-		case ' ', '\n', '\r', '\t':
-			r.pos++
-		default:
+		if c := r.doc[r.pos]; c > ' ' || blanks>>c&1 == 0 {
 			return c
 		}
+		r.pos++
 	}
 	return 0
 }

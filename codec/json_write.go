@@ -3,6 +3,7 @@ package codec
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -117,15 +118,22 @@ func (e *jsonEncoder) Text(v []byte) error {
 
 // appendJSONText appends v in quotes. ok is false if v is not UTF-8 with surrogates.
 func appendJSONText(b, v []byte) (_ []byte, ok bool) {
-	b = append(b, '"')
+	b = append(slices.Grow(b, len(v)+2), '"')
+	special := doubleQuoted
+	checked := false // whether v is UTF-8 is checked once only
 	run := 0
-	for i := 0; i < len(v); {
-		c := v[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
+	for i := 0; ; {
+		i += special.index(v[i:])
+		if i == len(v) {
+			break
 		}
+		c := v[i]
 		if c >= utf8.RuneSelf {
+			if !checked && utf8.Valid(v[i:]) {
+				special = doubleQuotedWide // all of these bytes are copied
+				continue
+			}
+			checked = true
 			if r, size := utf8.DecodeRune(v[i:]); r != utf8.RuneError || size != 1 {
 				i += size
 				continue

@@ -17,6 +17,16 @@ func newSerpentReader(doc []byte, lim Limits) serpentReader {
 
 // peek skips blanks and comments and returns the first byte of the next token, 0 at the end.
 func (r *serpentReader) peek() (byte, error) {
+	if r.pos < len(r.doc) {
+		if c := r.doc[r.pos]; c > ' ' && c != '#' {
+			return c, nil
+		}
+	}
+	return r.skipBlanks()
+}
+
+// skipBlanks is peek at a blank or comment.
+func (r *serpentReader) skipBlanks() (byte, error) {
 	for r.pos < len(r.doc) {
 		switch c := r.doc[r.pos]; c {
 		case ' ', '\n', '\r', '\t':

@@ -1,8 +1,10 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -123,14 +125,20 @@ func (e *serpentEncoder) Text(v []byte) error {
 // appendSerpentText appends v in the form of Python's repr. ok is false if v is not UTF-8 with surrogates.
 func appendSerpentText(b, v []byte) (_ []byte, ok bool) {
 	quote := serpentQuote(v)
-	b = append(b, quote)
+	b = append(slices.Grow(b, len(v)+2), quote)
+	special := singleQuotedRepr
+	if quote == '"' {
+		special = doubleQuotedRepr
+	}
 	run := 0
-	for i := 0; i < len(v); {
-		c, size := rune(v[i]), 1
-		if c >= ' ' && c < 0x7f && c != '\\' && c != rune(quote) {
-			i++
-			continue
+	for i := 0; ; {
+		if i < len(v) && v[i] < utf8.RuneSelf { // inside a run beyond ASCII there is nothing to skip
+			i += special.index(v[i:])
 		}
+		if i == len(v) {
+			break
+		}
+		c, size := rune(v[i]), 1
 		if c >= utf8.RuneSelf {
 			c, size = utf8.DecodeRune(v[i:])
 			if c == utf8.RuneError && size == 1 {
@@ -155,14 +163,7 @@ func appendSerpentText(b, v []byte) (_ []byte, ok bool) {
 
 // serpentQuote returns the quote that Python chooses for a text.
 func serpentQuote(v []byte) byte {
-	single := false
-	for _, c := range v {
-		if c == '"' {
-			return '\''
-		}
-		single = single || c == '\''
-	}
-	if single {
+	if bytes.IndexByte(v, '\'') >= 0 && bytes.IndexByte(v, '"') < 0 {
 		return '"'
 	}
 	return '\''

@@ -27,10 +27,12 @@ func newSource(doc []byte, lim Limits) source {
 func (r *source) charge() error {
 	r.elements--
 	if r.elements < 0 {
-		return tooMany(r.lim.Elements)
+		return r.tooMany()
 	}
 	return nil
 }
+
+func (r *source) tooMany() error { return tooMany(r.lim.Elements) }
 
 // accept skips word if it comes next.
 func (r *source) accept(word string) bool {

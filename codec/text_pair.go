@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"encoding/base64"
-	"unicode/utf8"
-)
+import "encoding/base64"
 
 // pairOfTexts is a dict of exactly two texts. Such dicts represent bytes and, in serpent, nan.
 type pairOfTexts struct {
@@ -75,20 +72,20 @@ func plainText(doc []byte, pos int, single bool) (text []byte, end int, ok bool)
 		return nil, pos, false
 	}
 	quote := doc[pos]
-	for i := pos + 1; i < len(doc); i++ {
-		switch c := doc[i]; {
-		case c == quote:
-			return doc[pos+1 : i], i + 1, true
-		case c == '\\', c < ' ', c >= utf8.RuneSelf: // not in the texts of these dicts
-			return nil, pos, false
-		}
+	text = doc[pos+1:]
+	n := quotedBy(quote).index(text)
+	if n == len(text) || text[n] != quote {
+		return nil, pos, false
 	}
-	return nil, pos, false
+	return text[:n], pos + n + 2, true
 }
+
+// blanks are the blanks of both formats, as bits.
+const blanks = 1<<' ' | 1<<'\n' | 1<<'\r' | 1<<'\t'
 
 // skipBlanks returns the first position from pos that is not blank.
 func skipBlanks(doc []byte, pos int) int {
-	for pos < len(doc) && (doc[pos] == ' ' || doc[pos] == '\n' || doc[pos] == '\r' || doc[pos] == '\t') {
+	for pos < len(doc) && doc[pos] <= ' ' && blanks>>doc[pos]&1 != 0 {
 		pos++
 	}
 	return pos

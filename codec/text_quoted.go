@@ -17,39 +17,46 @@ type textRules struct {
 func (r *source) quoted(rules *textRules) ([]byte, error) {
 	doc := r.doc
 	quote, start := doc[r.pos], r.pos+1
-	var high byte
-	for i := start; i < len(doc); i++ {
-		c := doc[i]
-		if c == quote {
+	special, wide := quotedBy(quote), false
+	for i := start; ; i++ {
+		i += special.index(doc[i:])
+		if i == len(doc) {
+			return nil, rules.unclosed(start - 1)
+		}
+		switch c := doc[i]; {
+		case c == quote:
 			b := doc[start:i:i]
-			if high >= utf8.RuneSelf {
+			if wide {
 				if err := rules.checkRun(b, start); err != nil {
 					return nil, err
 				}
 			}
 			r.pos = i + 1
 			return b, nil
-		}
-		if c == '\\' {
+		case c == '\\':
 			return r.escaped(rules, start, i)
-		}
-		if c < ' ' && rules.rejected>>c&1 != 0 {
+		case c >= utf8.RuneSelf:
+			special, wide = wideQuotedBy(quote), true // the text is checked at its end
+		case rules.rejected>>c&1 != 0:
 			return nil, rules.control(c, i)
 		}
-		high |= c
 	}
-	return nil, rules.unclosed(start - 1)
 }
 
 // escaped reads the text that starts at start and has its first backslash at i.
 func (r *source) escaped(rules *textRules, start, i int) ([]byte, error) {
 	quote := r.doc[start-1]
+	special := wideQuotedBy(quote) // each run is checked at its end
 	b := r.scratch[:0]
 	run := start // start of the bytes that are not yet in b
-	for i < len(r.doc) {
+	for {
+		i += special.index(r.doc[i:])
+		if i == len(r.doc) {
+			return nil, rules.unclosed(start - 1)
+		}
 		c := r.doc[i]
-		if c != quote && c != '\\' {
-			if c < ' ' && rules.rejected>>c&1 != 0 {
+		if c < ' ' {
+			if rules.rejected>>c&1 != 0 {
 				return nil, rules.control(c, i)
 			}
 			i++
@@ -75,7 +82,6 @@ func (r *source) escaped(rules *textRules, start, i int) ([]byte, error) {
 		i += 1 + length
 		run = i
 	}
-	return nil, rules.unclosed(start - 1)
 }
 
 // checkRun checks the bytes of a text between two escapes. They start at byte at of the document.
