@@ -31,5 +31,7 @@ type Config struct {
 	// OnLongCall, if not nil, is called once for a call that runs longer than most. Other goroutines of the process may
 	// have to wait for it.
 	OnLongCall func()
-	Limits     object.Limits
+	// OnCompute, if not nil, is called once for a call that computes for some thousand steps. Most calls are shorter.
+	OnCompute func()
+	Limits    object.Limits
 }

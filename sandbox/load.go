@@ -20,6 +20,7 @@ type Program struct {
 	services   services.Set // no field is nil
 	classes    Classes      // not nil
 	onLongCall func()
+	onCompute  func()
 	limits     object.Limits
 	main       *lua.Proto
 	source     []byte
@@ -46,6 +47,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		services:   cfg.Services.WithDefaults(),
 		classes:    cfg.Classes,
 		onLongCall: cfg.OnLongCall,
+		onCompute:  cfg.OnCompute,
 		limits:     cfg.Limits.WithDefaults(),
 		source:     bytes.Clone(cfg.Source),
 	}

@@ -79,10 +79,11 @@ func (p *Program) emptyState() *State {
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
 	s.meter = budget.New(budget.Config{
-		VM:     s.vm,
-		Memory: p.limits.Memory,
-		Held:   s.HeldBytes,
-		OnLong: p.onLongCall,
+		VM:        s.vm,
+		Memory:    p.limits.Memory,
+		Held:      s.HeldBytes,
+		OnLong:    p.onLongCall,
+		OnCompute: p.onCompute,
 	})
 	s.types = values.New(s.l)
 	s.exceptions = exception.New(s.types, p.services, s.classes)

@@ -109,6 +109,7 @@ const (
 
 // await retries until n bytes fit into the process. Meanwhile the process ends the calls that use most memory.
 func (l *memoryLimit) await(m *Meter, r *reservation, n int64) *object.Error {
+	m.arm()
 	for attempt := range heapAttempts {
 		<-time.After(heapInterval)
 		if err := m.callEnded(); err != nil {

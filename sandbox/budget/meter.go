@@ -27,6 +27,8 @@ type Config struct {
 	Memory int64
 	// Held counts the bytes of the values in use. It may stop counting above limit.
 	Held func(limit int64) int64
+	// OnCompute is called once per run that computes for some thousand steps.
+	OnCompute func()
 	// OnLong is called once per run that takes longer than 5 ms of wall time.
 	OnLong func()
 }
@@ -44,7 +46,8 @@ type Meter struct {
 	startSteps  int64 // the VM's steps at the beginning of the budget
 	closedSteps int64 // steps of all closed budgets since [Meter.TakeTotal]
 	wall        time.Duration
-	alarm       *alarm          // fires at the end of the wall time
+	alarm       *alarm          // fires at the end of the wall time; may be nil before the first budget
+	armed       bool            // alarm runs; a short run ends before it is armed
 	caller      context.Context // context of the running call
 	err         *object.Error   // the exceeded limit; set once
 	open        bool            // the next Begin continues the budget
@@ -85,9 +88,9 @@ func (m *Meter) Begin(ctx context.Context, steps int64, wall time.Duration) {
 	if m.open {
 		m.open, m.caller = false, ctx
 		m.steps = steps
-		if m.alarm.fired.Load() { // during the pause, in which nothing ran
+		if m.armed && m.alarm.fired.Load() { // during the pause, in which nothing ran
 			m.checks, m.since = 0, time.Time{}
-			m.arm()
+			m.alarm, m.armed = nil, false
 		}
 		return
 	}
@@ -97,17 +100,21 @@ func (m *Meter) Begin(ctx context.Context, steps int64, wall time.Duration) {
 	m.checks, m.since = 0, time.Time{}
 	m.onLong = m.config.OnLong
 	m.memory.begin()
-	if m.alarm != nil {
-		m.alarm.timer.Reset(wall)
-		return
-	}
-	m.arm()
 }
 
-// arm starts a new alarm.
+// arm starts the alarm unless it runs. Most runs end before their alarm is due to be armed: a timer costs as much as
+// many steps.
 func (m *Meter) arm() {
-	m.alarm = new(alarm)
-	m.alarm.timer = time.AfterFunc(m.wall, m.alarm.fire)
+	switch {
+	case m.armed:
+		return
+	case m.alarm != nil:
+		m.alarm.timer.Reset(m.wall)
+	default:
+		m.alarm = new(alarm)
+		m.alarm.timer = time.AfterFunc(m.wall, m.alarm.fire)
+	}
+	m.armed = true
 }
 
 // Pause keeps the budget open: the next Begin continues it. End must follow.
@@ -133,9 +140,10 @@ func (m *Meter) close() {
 	m.open, m.active = false, false
 	m.caller = nil
 	m.closedSteps += m.used()
-	if !m.alarm.timer.Stop() {
+	if m.armed && !m.alarm.timer.Stop() {
 		m.alarm = nil // it has fired or is about to, which must not end the next call
 	}
+	m.armed = false
 }
 
 func (m *Meter) used() int64 { return m.config.VM.Steps() - m.startSteps }
@@ -190,7 +198,10 @@ func (m *Meter) callEnded() *object.Error {
 		}
 	}
 	m.checks++
-	if m.alarm.fired.Load() || m.checks%clockEvery == 0 && m.wallExceeded() {
+	if m.used() > checkEvery {
+		m.arm()
+	}
+	if m.armed && m.alarm.fired.Load() || m.checks%clockEvery == 0 && m.wallExceeded() {
 		return object.Errorf(object.CodeDeadline, "limit exceeded: %s of wall time; the call was executed in part",
 			m.wall)
 	}
@@ -233,6 +244,10 @@ func (m *Meter) wallExceeded() bool {
 	now := time.Now()
 	if m.since.IsZero() {
 		m.since = now
+		m.arm()
+		if m.config.OnCompute != nil {
+			m.config.OnCompute()
+		}
 		return false
 	}
 	ran := now.Sub(m.since)
@@ -246,6 +261,7 @@ func (m *Meter) wallExceeded() bool {
 // WaitContext returns a context for waiting inside a call. It is done with ctx and at the end of the wall time. The
 // caller must call done after the wait.
 func (m *Meter) WaitContext(ctx context.Context) (waiting context.Context, done func()) {
+	m.arm()
 	waiting, cancel := context.WithCancel(ctx)
 	m.alarm.wake.Store(&cancel)
 	if m.alarm.fired.Load() { // it may have fired before wake was set

@@ -26,9 +26,9 @@ func newMeter(t *testing.T, source string, onLong func()) (*lua.VM, *Meter) {
 func TestWallWithoutAlarm(t *testing.T) {
 	long := 0
 	vm, m := newMeter(t, "while true do end", func() { long++ })
-	m.alarm = &alarm{timer: time.AfterFunc(time.Hour, func() {})} // it does not fire in time
 	m.Begin(t.Context(), 1<<40, 50*time.Millisecond)
-	m.alarm.timer.Reset(time.Hour)
+	m.arm()
+	m.alarm.timer.Reset(time.Hour) // it does not fire in time
 	_ = vm.Run(0, nil)
 	m.End()
 	if object.CodeOf(m.Err()) != object.CodeDeadline {
@@ -84,4 +84,64 @@ func TestUsageAnswersARound(t *testing.T) {
 	if n, ok := u.Held(7); !ok || n != 42 || counts != 1 {
 		t.Errorf("Held(7) = %d, %v after %d counts, want 42 after one", n, ok, counts)
 	}
+}
+
+// TestShortRunArmsNoAlarm runs a short call, a call that computes and a call that waits. Only the last two arm the
+// alarm, and the end of the budget stops it. OnCompute is called once, for the call that computes.
+func TestShortRunArmsNoAlarm(t *testing.T) {
+	computed := 0
+	vm, m := newMeter(t, "for i = 1, 10 do end", nil)
+	m.config.OnCompute = func() { computed++ }
+	m.Begin(t.Context(), 1<<40, time.Minute)
+	if err := vm.Run(0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if m.armed || m.alarm != nil {
+		t.Error("a short run arms the alarm")
+	}
+	m.End()
+	m.Begin(t.Context(), 1<<40, time.Minute)
+	for range 100 {
+		if err := m.Spend(2 * checkEvery); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !m.armed || computed != 1 {
+		t.Errorf("after %d steps: armed: %v, OnCompute was called %d times", m.used(), m.armed, computed)
+	}
+	m.End()
+	if m.armed {
+		t.Error("the alarm is armed after the budget")
+	}
+	m.Begin(t.Context(), 1<<40, time.Minute)
+	ctx, done := m.WaitContext(t.Context())
+	if !m.armed {
+		t.Error("a wait does not arm the alarm")
+	}
+	m.alarm.fire()
+	if ctx.Err() == nil {
+		t.Error("the alarm does not end the wait")
+	}
+	done()
+	m.End()
+	if computed != 1 {
+		t.Errorf("OnCompute was called %d times, want once", computed)
+	}
+}
+
+// TestAlarmOfPause pauses a budget for longer than its wall time. The rest of the budget has its own wall time.
+func TestAlarmOfPause(t *testing.T) {
+	_, m := newMeter(t, "", nil)
+	m.Begin(t.Context(), 1<<40, time.Hour)
+	if err := m.Spend(2 * checkEvery); err != nil || !m.armed {
+		t.Fatalf("Spend: %v, armed: %v", err, m.armed)
+	}
+	m.Pause()
+	m.End()
+	m.alarm.fire()
+	m.Begin(t.Context(), 1<<40, time.Hour)
+	if err := m.Spend(2 * checkEvery); err != nil {
+		t.Errorf("after the pause: %v", err)
+	}
+	m.End()
 }
