@@ -111,6 +111,18 @@ func (s *Socket) Write(p []byte) (int, error) {
 	return n, s.closedError(err)
 }
 
+// TryWrite writes the part of p that the socket accepts now. It must not be called during Write.
+func (s *Socket) TryWrite(p []byte) (int, error) {
+	s.writing = operation{p: p}
+	err := s.raw.Control(s.write)
+	n := s.writing.n
+	if err == nil {
+		err = s.writing.err
+	}
+	s.writing = operation{}
+	return n, s.closedError(err)
+}
+
 // writeRest writes the remaining bytes when the socket has room.
 func (s *Socket) writeRest() error {
 	armed := false

@@ -20,21 +20,38 @@ const readBuffer = 64 << 10
 // belongs to it permanently. An error ends the link.
 type Handler func(t Type, id uint64, body []byte) error
 
-// Reader reads the frames of one socket. [Reader.Run] waits for them. [Reader.Poll] lets a goroutine that expects a
-// frame read it, which saves the time to wake Run's goroutine. Frames are handled one at a time and in order.
+// Reader reads the frames of one socket. Frames are handled one at a time and in order, in one of two ways:
+//
+//   - [Reader.Run] waits for frames and gives them to the handler. [Reader.Poll] lets a goroutine that expects a frame
+//     read it, which saves the time to wake Run's goroutine.
+//   - [Reader.Next] returns frames that have arrived, and [Reader.Fill] waits for more. They have no lock: one
+//     goroutine at a time uses them, and passes the Reader on to the next.
 type Reader struct {
 	raw    syscall.RawConn
 	handle Handler
 	spin   Spin
 	max    atomic.Int64 // see Limit
 
-	mu         sync.Mutex // held to read; guards the fields below
+	mu         sync.Mutex // held by Run and Poll to read; guards the fields below
 	buf        []byte
 	start, end int // the unread bytes are buf[start:end]
 	err        error
+
+	// State of Fill. The functions are created once, so that it does not allocate.
+	filled     bool // bytes have arrived
+	fillReady  func(fd uintptr)
+	fillWaiter func(fd uintptr) bool
+}
+
+// Frame is one frame of a [Reader].
+type Frame struct {
+	Type Type
+	ID   uint64
+	Body []byte
 }
 
 // NewReader returns a Reader of a stream socket, which must have no other reader. Limit is that of the largest message.
+// handle is not used by Next and Fill; it may be nil then.
 func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -42,6 +59,11 @@ func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	}
 	r := &Reader{raw: raw, handle: handle, buf: make([]byte, readBuffer)}
 	r.Limit(FrameBytes(object.MaxMessageBytes))
+	r.fillReady = func(fd uintptr) { r.filled, r.err = r.pull(fd) }
+	r.fillWaiter = func(fd uintptr) bool {
+		r.fillReady(fd)
+		return r.filled || r.err != nil
+	}
 	return r, nil
 }
 
@@ -117,58 +139,116 @@ func (r *Reader) read(fd uintptr, drain bool) (some bool, err error) {
 
 func (r *Reader) readLocked(fd uintptr, drain bool) (some bool, err error) {
 	for {
-		room := r.buf[r.end:]
-		n, ok, err := nonblock.Read(fd, room)
-		switch {
-		case !ok:
-			return some, nil
-		case err != nil:
-			return some, fmt.Errorf("link: %w", err)
-		case n == 0 && r.start == r.end:
-			return some, io.EOF
-		case n == 0:
-			return some, fmt.Errorf("link: reading a frame: %w", io.ErrUnexpectedEOF)
+		ok, err := r.pull(fd)
+		if !ok || err != nil {
+			return some, err
 		}
 		some = true
-		r.end += n
+		full := r.end == len(r.buf)
 		if err := r.framesLocked(); err != nil {
 			return some, err
 		}
-		if n < len(room) && !drain {
+		if !full && !drain {
 			return some, nil
 		}
 	}
 }
 
+// pull reads once into the free part of the buffer. ok is false if no bytes have arrived.
+func (r *Reader) pull(fd uintptr) (ok bool, err error) {
+	n, ok, err := nonblock.Read(fd, r.buf[r.end:])
+	switch {
+	case !ok:
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("link: %w", err)
+	case n == 0 && r.start == r.end:
+		return false, io.EOF
+	case n == 0:
+		return false, fmt.Errorf("link: reading a frame: %w", io.ErrUnexpectedEOF)
+	}
+	r.end += n
+	return true, nil
+}
+
 // framesLocked handles the complete frames of the buffer and makes room for the rest of the last one.
 func (r *Reader) framesLocked() error {
-	want := readBuffer
 	for {
-		b := r.buf[r.start:r.end]
-		if len(b) < headBytes {
-			break
+		f, ok, err := r.Next()
+		if err != nil {
+			return err
 		}
-		n := int(binary.LittleEndian.Uint32(b))
-		if n < headBytes-4 || int64(n) > r.max.Load() {
-			return fmt.Errorf("link: frame of %d bytes", n)
+		if !ok {
+			r.makeRoom()
+			return nil
 		}
-		if len(b) < 4+n {
-			want = max(want, 4+n)
-			break
-		}
-		r.start += 4 + n
-		if err := r.handle(Type(b[4]), binary.LittleEndian.Uint64(b[5:]), b[headBytes:4+n:4+n]); err != nil {
+		if err := r.handle(f.Type, f.ID, f.Body); err != nil {
 			return err
 		}
 	}
+}
+
+// Next returns the next frame that has arrived. ok is false if that is not complete: then call Fill. The body is valid
+// until Fill, and a body of more than [Large] bytes permanently. An error ends the link.
+func (r *Reader) Next() (f Frame, ok bool, err error) {
+	b := r.buf[r.start:r.end]
+	if len(b) < headBytes {
+		return Frame{}, false, nil
+	}
+	n := int(binary.LittleEndian.Uint32(b))
+	if n < headBytes-4 || int64(n) > r.max.Load() {
+		return Frame{}, false, fmt.Errorf("link: frame of %d bytes", n)
+	}
+	if len(b) < 4+n {
+		return Frame{}, false, nil
+	}
+	r.start += 4 + n
+	return Frame{Type(b[4]), binary.LittleEndian.Uint64(b[5:]), b[headBytes : 4+n : 4+n]}, true, nil
+}
+
+// Fill waits until bytes have arrived. It returns io.EOF if the socket ended between two frames. linger is that of Run.
+func (r *Reader) Fill(linger bool) error {
+	r.makeRoom()
+	if err := r.raw.Control(r.fillReady); err != nil {
+		return fmt.Errorf("link: %w", err)
+	}
+	if r.filled || r.err != nil {
+		return r.err
+	}
+	if linger {
+		for r.spin.Start(); r.spin.More(); {
+			runtime.Gosched() // let the goroutines run that wait for the frames
+			if err := r.raw.Control(r.fillReady); err != nil {
+				return fmt.Errorf("link: %w", err)
+			}
+			if r.filled || r.err != nil {
+				r.spin.Found()
+				return r.err
+			}
+		}
+	}
+	if err := r.raw.Read(r.fillWaiter); err != nil {
+		return err
+	}
+	if linger {
+		r.spin.Slept()
+	}
+	return r.err
+}
+
+// makeRoom moves the rest of the last frame to the beginning of the buffer, and makes the buffer as large as the frame.
+func (r *Reader) makeRoom() {
+	want := readBuffer
 	rest := r.buf[r.start:r.end]
+	if len(rest) >= headBytes { // Next has checked the size
+		want = max(want, 4+int(binary.LittleEndian.Uint32(rest)))
+	}
 	switch {
 	case want != len(r.buf) && (want > len(r.buf) || len(rest) < readBuffer/2):
 		r.buf = make([]byte, want)
 	case r.start == 0:
-		return nil
+		return
 	}
 	r.end = copy(r.buf, rest)
 	r.start = 0
-	return nil
 }

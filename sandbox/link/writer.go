@@ -26,10 +26,12 @@ var ErrStalled = fmt.Errorf("link: more than %d MiB wait for the other end, whic
 
 // Writer writes frames. Frames that come during a write go out together in the next write. Safe for concurrent use.
 //
-// Write, WriteParts and Queue may wait until the peer reads. A goroutine that reads the same link, or that holds a
-// lock, uses Post, which does not wait: if both ends waited in their readers, neither would read again.
+// Write, WriteParts, Queue and Flush may wait until the peer reads. A goroutine that reads the same link, or that holds
+// a lock, uses Post, or Append and TryFlush, which do not wait: if both ends waited in their readers, neither would
+// read again.
 type Writer struct {
-	w io.Writer
+	w   io.Writer
+	try TryWriter // w, if it can write without waiting; else nil
 
 	mu             sync.Mutex // guards the fields below
 	pieces         [][]byte   // waiting frames, in pieces: one growing buffer would exist twice while it grows
@@ -50,9 +52,16 @@ type Writer struct {
 	maxBacklog int // see MaxBacklogBytes
 }
 
-// NewWriter returns a Writer on w.
+// TryWriter is a connection that can write without waiting.
+type TryWriter interface {
+	// TryWrite writes the part of p that the system accepts now. It is not called during Write.
+	TryWrite(p []byte) (n int, err error)
+}
+
+// NewWriter returns a Writer on w. TryFlush needs another goroutine unless w is a [TryWriter].
 func NewWriter(w io.Writer) *Writer {
-	return &Writer{w: w, maxPosted: MaxPostedBytes, maxBacklog: MaxBacklogBytes}
+	try, _ := w.(TryWriter)
+	return &Writer{w: w, try: try, maxPosted: MaxPostedBytes, maxBacklog: MaxBacklogBytes}
 }
 
 // Post appends one frame to the waiting frames and returns. Another goroutine writes it. The caller may reuse the
@@ -126,6 +135,84 @@ func (w *Writer) Queue(frame []byte) (end uint64, err error) {
 		w.flushLaterLocked()
 	}
 	return end, w.err
+}
+
+// Append appends one frame to the waiting frames. It does not wait. The caller calls TryFlush or Flush soon: until then
+// the frame waits for other frames. The caller may reuse the slice.
+func (w *Writer) Append(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.addLocked(frame)
+}
+
+// AppendBounded is Append for a frame that can be refused: the error may be [ErrBacklog].
+func (w *Writer) AppendBounded(frame []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fullLocked(len(frame)) {
+		return ErrBacklog
+	}
+	return w.addLocked(frame)
+}
+
+func (w *Writer) addLocked(frame []byte) error {
+	w.appendLocked(frame)
+	if w.queued >= maxQueued {
+		w.tryFlushLocked()
+	}
+	return w.err
+}
+
+// TryFlush writes the waiting frames as far as the system accepts them now. Another goroutine writes the rest. It
+// reports whether all are written, or will be by a goroutine that is writing.
+func (w *Writer) TryFlush() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tryFlushLocked()
+	return w.size == 0 || w.writing
+}
+
+// Flush writes the waiting frames.
+func (w *Writer) Flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flushLocked(nil)
+}
+
+func (w *Writer) tryFlushLocked() {
+	if w.writing || w.size == 0 || w.err != nil {
+		return
+	}
+	if w.try != nil {
+		w.tryWriteLocked()
+	}
+	w.flushLaterLocked()
+	w.closeLocked()
+}
+
+// tryWriteLocked writes pieces until the system accepts no more. The rest of a piece remains the first one.
+func (w *Writer) tryWriteLocked() {
+	w.queued = 0
+	for len(w.pieces) > 0 {
+		p := w.pieces[0]
+		n, err := w.try.TryWrite(p)
+		w.sent.Add(uint64(n))
+		w.size -= n
+		if err != nil {
+			w.err = err
+			w.pieces, w.size = nil, 0
+			return
+		}
+		if n < len(p) {
+			w.pieces[0] = p[n:]
+			return
+		}
+		if cap(p) <= maxPiece {
+			w.freePiece = p[:0]
+		}
+		w.pieces[0] = nil
+		w.pieces = w.pieces[:copy(w.pieces, w.pieces[1:])]
+	}
 }
 
 // flushLaterLocked starts a goroutine that writes the waiting frames after the goroutines that can run now.

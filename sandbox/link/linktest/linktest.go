@@ -113,6 +113,22 @@ func (e *End) Write(p []byte) (int, error) {
 	return written, nil
 }
 
+// TryWrite writes the part of p that the socket accepts now.
+func (e *End) TryWrite(p []byte) (n int, err error) {
+	var failed error
+	if err := e.control(func(fd uintptr) { n, failed = syscall.Write(int(fd), p) }); err != nil {
+		return 0, err
+	}
+	if n > 0 {
+		signal(e.peer.input)
+		return n, nil
+	}
+	if errors.Is(failed, syscall.EAGAIN) || errors.Is(failed, syscall.EINTR) {
+		return 0, nil
+	}
+	return 0, failed
+}
+
 // Close ends reads and writes of both ends. It is idempotent.
 func (e *End) Close() error {
 	e.close.Do(func() {
