@@ -11,11 +11,13 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// actor is one instance of an object with the goroutine that runs its jobs, one at a time. The goroutine holds stateMu
-// while it works. Other goroutines, such as that of the memory limit, use the state when they hold it.
+// actor is one instance of an object with its queue of jobs. While it has work, one goroutine is in run and holds
+// stateMu. Other goroutines, such as that of the memory limit, use the state when they hold it. An actor without work
+// has no goroutine.
 type actor struct {
 	o           *objectVersion
 	stateMu     sync.Mutex // guards the fields up to mu
+	term        uint64     // of the leader that is in run; 0: another goroutine is
 	running     atomic.Pointer[job]
 	usage       sandbox.Usage // memory of state, counted while a call runs
 	evictErr    *object.Error // answer to the next call, set when the instance was evicted
@@ -28,13 +30,13 @@ type actor struct {
 	initState  []byte         // state that the next instance gets in init; nil: none
 
 	mu            sync.Mutex // guards the fields below
+	active        bool       // a goroutine is in run or about to call it, or the actor has ended
 	queue         []*job
 	max           int            // length of queue
 	closeRequests []uint64       // streams to close
 	stopping      bool           // the actor ends when the queue is empty and no stream is open
 	cutStreams    bool           // the actor ends although streams are open
 	outgoing      *handoverState // receives the instance's state before the actor ends; may be nil
-	wake          chan struct{}  // holds one token when a field above has changed
 }
 
 // handoverState is the state that a "single" hands over to the next version.
@@ -43,7 +45,7 @@ type handoverState struct {
 	state []byte        // nil: the next instance begins without a state
 }
 
-// newActor starts an actor whose queue holds max jobs. It waits for incoming to be ready, if that is not nil. It ends
+// newActor returns an actor whose queue holds max jobs. It waits for incoming to be ready, if that is not nil. It ends
 // after stop or handOver, or when its object does not recycle it.
 func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
 	a := &actor{
@@ -51,18 +53,17 @@ func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
 		max:         max,
 		incoming:    incoming,
 		openStreams: map[uint64]*sandbox.Stream{},
-		wake:        make(chan struct{}, 1),
 	}
 	o.w.memory.Add(a)
 	if o.w.ended.Load() {
 		a.stop(true)
 	}
-	go a.loop()
 	return a
 }
 
-// enqueue gives the actor a job, or rejects the job if the queue is full. It does not wait.
-func (a *actor) enqueue(j *job) {
+// enqueue gives the actor a job, or rejects the job if the queue is full. It returns the actor if the caller must run
+// it, otherwise nil. It does not wait.
+func (a *actor) enqueue(j *job) *actor {
 	a.mu.Lock()
 	if len(a.queue) >= a.max {
 		a.queue = removeWithdrawn(a.queue)
@@ -72,60 +73,92 @@ func (a *actor) enqueue(j *job) {
 		a.mu.Unlock()
 		if ended {
 			j.fail(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
-			return
+			return nil
 		}
 		j.fail(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls are waiting for %s; not executed", a.max, a.o.id))
-		return
+		return nil
 	}
 	a.queue = append(a.queue, j)
-	a.mu.Unlock()
-	a.nudge()
+	defer a.mu.Unlock()
+	if a.active {
+		return nil
+	}
+	a.active = true
+	return a
 }
 
-// nudge wakes the loop. One token suffices: the loop checks every field when it wakes.
-func (a *actor) nudge() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
+// start runs an actor in another goroutine, unless a is nil.
+func start(a *actor) {
+	if a != nil {
+		a.o.w.crew.do(task{actor: a})
+	}
+}
+
+// startLocked runs the actor in another goroutine unless one runs it. The caller holds mu.
+func (a *actor) startLocked() {
+	if !a.active {
+		a.active = true
+		start(a)
 	}
 }
 
 // stop ends the actor when its queue is empty and its streams have ended. With cut it does not wait for streams.
 func (a *actor) stop(cut bool) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.stopping, a.cutStreams = true, a.cutStreams || cut
-	a.mu.Unlock()
-	a.nudge()
+	a.startLocked()
 }
 
 // handOver is stop for an actor whose instance hands over its state.
 func (a *actor) handOver() *handoverState {
 	e := &handoverState{ready: make(chan struct{})}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.stopping, a.outgoing = true, e
-	a.mu.Unlock()
-	a.nudge()
+	a.startLocked()
 	return e
 }
 
 // endStream has the actor close one of its streams.
 func (a *actor) endStream(id uint64) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.closeRequests = append(a.closeRequests, id)
-	a.mu.Unlock()
-	a.nudge()
+	a.startLocked()
 }
 
-// loop runs jobs until the actor ends. It is the actor's goroutine.
-func (a *actor) loop() {
-	defer a.end()
-	if a.incoming != nil {
-		<-a.incoming.ready
-		a.initState, a.incoming = a.incoming.state, nil
-	}
+// run runs the jobs of an active actor until it has no work or ends. term is that of the leader if the leader calls it,
+// otherwise 0.
+func (a *actor) run(term uint64) {
+	a.receiveHandover()
 	a.stateMu.Lock()
-	defer a.stateMu.Unlock()
+	a.term = term
+	ended := a.work()
+	a.stateMu.Unlock()
+	if ended {
+		a.end()
+	}
+}
+
+// receiveHandover waits for the state that the actor receives, if any. Only the goroutine in run reads incoming.
+func (a *actor) receiveHandover() {
+	if a.incoming == nil {
+		return
+	}
+	select {
+	case <-a.incoming.ready:
+	default:
+		a.o.w.takeOver() // the predecessor may need the leader to finish its call
+		<-a.incoming.ready
+	}
+	a.initState, a.incoming = a.incoming.state, nil
+}
+
+// work does the actor's work. It reports whether the actor has ended; otherwise the actor is no longer active. The
+// caller holds stateMu.
+func (a *actor) work() (ended bool) {
 	for {
 		j, ends, over := a.take()
 		for _, id := range ends {
@@ -138,23 +171,21 @@ func (a *actor) loop() {
 			if j != nil {
 				j.fail(object.ErrStreamGone)
 			}
-			return
+			return true
 		}
-		if j != nil {
+		switch {
+		case j != nil:
 			if !a.serve(j) {
-				return
+				return true
 			}
-			continue
-		}
-		if over != phaseRunning {
+		case over == phaseIdle:
+			return false
+		case over != phaseRunning:
 			a.finishHandover()
 			if over == phaseEnded || len(a.openStreams) == 0 {
-				return
+				return true
 			}
 		}
-		a.stateMu.Unlock()
-		<-a.wake
-		a.stateMu.Lock()
 	}
 }
 
@@ -218,12 +249,14 @@ func (a *actor) handover() []byte {
 type phase uint8
 
 const (
-	phaseRunning  phase = iota // waits for a job
-	phaseDraining              // waits until its streams have ended
+	phaseRunning  phase = iota // has streams to close
+	phaseIdle                  // has no work and is no longer active
+	phaseDraining              // hands over its state, and ends when its streams have ended
 	phaseEnded                 // ends
 )
 
-// take returns the next job, nil if the queue is empty, the streams to close, and the actor's phase.
+// take returns the next job, nil if the queue is empty, the streams to close, and the actor's phase. The caller holds
+// stateMu.
 func (a *actor) take() (j *job, ends []uint64, o phase) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -237,8 +270,12 @@ func (a *actor) take() (j *job, ends []uint64, o phase) {
 	switch {
 	case a.cutStreams:
 		o = phaseEnded
-	case a.stopping:
+	case a.stopping && (a.outgoing != nil || len(a.openStreams) == 0):
 		o = phaseDraining
+	case a.streamOnly && len(a.openStreams) == 0: // work ends the actor
+	case j == nil && ends == nil:
+		o = phaseIdle
+		a.active = false
 	}
 	return j, ends, o
 }
@@ -253,7 +290,7 @@ func (a *actor) serve(j *job) bool {
 	}
 	if j.Err() != nil { // a cancelled call would break the state of a call that came before
 		j.failure(errCancelled)
-		j.finish()
+		j.finish(a.term)
 		return !perCall || isNext || a.o.recycle(a)
 	}
 	if why := a.evictErr; why != nil {
@@ -262,12 +299,12 @@ func (a *actor) serve(j *job) bool {
 			a.drop(j.stream)
 		}
 		j.failure(why)
-		j.finish()
+		j.finish(a.term)
 		return true // in mode "call" only an actor with streams can be evicted
 	}
 	if err := a.ready(j, perCall && !isNext); err != nil {
 		j.failure(err)
-		j.finish()
+		j.finish(a.term)
 		return !perCall || isNext || a.o.recycle(a)
 	}
 	var st *sandbox.Stream
@@ -275,7 +312,7 @@ func (a *actor) serve(j *job) bool {
 	if isNext {
 		if st = a.openStreams[streamID]; st == nil {
 			j.failure(object.ErrStreamGone)
-			j.finish()
+			j.finish(a.term)
 			return true
 		}
 	}
@@ -298,7 +335,7 @@ func (a *actor) serve(j *job) bool {
 	if !broken {
 		a.o.w.memory.Enforce(a)
 	}
-	j.finish() // before handover and close: the caller does not wait for them
+	j.finish(a.term) // before handover and close: the caller does not wait for them
 	if a.state != nil {
 		a.state.Sent()
 	}
@@ -412,7 +449,7 @@ func (o *objectVersion) releaseSlot() {
 	if len(o.waiting) > 0 {
 		j := o.waiting[0]
 		o.waiting = o.waiting[1:]
-		o.parallelLocked(j)
+		start(o.parallelLocked(j))
 	}
 }
 

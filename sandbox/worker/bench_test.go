@@ -56,7 +56,7 @@ type benchHost struct {
 	out    []byte
 	calls  [][]byte // frames to choose from, by turns
 	last   uint64
-	single []byte // reply to an object call; nil: none is expected
+	answer []byte // reply to an object call
 }
 
 func newBenchHost(b *testing.B) *benchHost {
@@ -163,7 +163,7 @@ func (h *benchHost) run(n, inFlight int) {
 		h.read(func(typ link.Type, id uint64, body []byte) {
 			if typ == link.HostCall {
 				at := len(h.out)
-				h.out = append(h.out, h.single...)
+				h.out = append(h.out, h.answer...)
 				binary.LittleEndian.PutUint64(h.out[at+5:], id)
 				return
 			}
@@ -206,6 +206,7 @@ func BenchmarkWorker(b *testing.B) {
 local O = hearth.object { instance = "MODE" }
 function O:init() self.n = 0 end
 function O.expose:add(a, b) return a + b end
+function O.expose:echo(s) return s end
 function O.expose:loop(n) local s = 0 for i = 1, n do s = s + i end return s end
 function O.expose:wait() return hearth.proxy("acme.gate"):pass() end
 return O`
@@ -216,7 +217,7 @@ return O`
 		args   []any
 	}{
 		{"add", object.PerCall, "add", []any{1, 2}},
-		{"echo1k", object.PerCall, "add", []any{strings.Repeat("7", 300), 2}},
+		{"echo1k", object.PerCall, "echo", []any{strings.Repeat("text ", 200)}},
 		{"single", object.Single, "add", []any{1, 2}},
 		{"session", object.Session, "add", []any{1, 2}},
 		{"loop10k", object.PerCall, "loop", []any{10_000}},
@@ -234,7 +235,7 @@ return O`
 				var e link.Encoder
 				e.Begin(link.HostReply, 0)
 				e.PutServiceReply(link.ServiceReply{Kind: link.ObjectValue, Payload: []byte("1")}, nil)
-				h.single = append(h.single, e.Frame()...)
+				h.answer = append(h.answer, e.Frame()...)
 				h.run(2000, inFlight) // until the worker is warm
 				before := h.cpu()
 				b.ResetTimer()

@@ -226,16 +226,17 @@ func (j *job) fail(err *object.Error) {
 	if j.begin() {
 		j.failure(err)
 		j.frame.SetSteps(uint64(j.steps))
-		j.w.forget(j.id)
+		j.w.forget(j.id, 0)
 		j.w.Post(j.frame.Frame())
 	}
 	j.release()
 }
 
-// finish sends the reply and releases the job. It may wait until the host reads.
-func (j *job) finish() {
+// finish sends the reply and releases the job. term is the leader's if it runs the job, otherwise 0. Only in another
+// goroutine than the leader's it may wait until the host reads.
+func (j *job) finish(term uint64) {
 	j.frame.SetSteps(uint64(j.steps))
-	j.w.reply(j)
+	j.w.reply(j, term)
 	j.release()
 }
 

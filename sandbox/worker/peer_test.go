@@ -60,16 +60,22 @@ func newPeer(t fataler, bytes int64) *peer {
 		served: make(chan error, 1),
 		read:   make(chan struct{}),
 	}
+	p.start()
+	return p
+}
+
+// start serves and reads until the link ends.
+func (p *peer) start() {
+	p.t.Helper()
 	go func() { p.served <- p.w.serve(false) }()
-	in, err := link.NewReader(ours, p.keep)
+	in, err := link.NewReader(p.end, p.keep)
 	if err != nil {
-		t.Fatalf("%v", err)
+		p.t.Fatalf("%v", err)
 	}
 	go func() { // ends with the link
 		defer close(p.read)
 		_ = in.Run(false)
 	}()
-	return p
 }
 
 // keep is the handler of the worker's frames.

@@ -21,13 +21,17 @@ import (
 // client plays the host of a worker that serves in this process.
 type client struct {
 	t      *testing.T
+	w      *process
 	socket *nonblock.Socket
 	out    *link.Writer
 	last   uint64
+	// answered, if not nil, is called by read after each answer with the number of answers.
+	answered func(n int)
 }
 
-// serve starts a worker on sockets with the smallest buffers that the system allows. It ends with the test.
-func serve(t *testing.T) *client {
+// serve starts a worker on sockets with the smallest buffers that the system allows. It ends with the test. prepare, if
+// given, changes the worker before it reads.
+func serve(t *testing.T, prepare ...func(w *process)) *client {
 	t.Helper()
 	a, b, err := socketpair.Files()
 	if err != nil {
@@ -44,13 +48,16 @@ func serve(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t}
+	c := &client{t: t, w: newProcess(theirs, 0)}
+	for _, f := range prepare {
+		f(c.w)
+	}
 	if c.socket, err = nonblock.NewSocket(a); err != nil {
 		t.Fatal(err)
 	}
 	c.out = link.NewWriter(c.socket)
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(theirs, true) }()
+	go func() { ended <- c.w.serve(true) }()
 	t.Cleanup(func() {
 		c.socket.Close()
 		<-ended
@@ -138,7 +145,11 @@ func (c *client) read(n int, other func(typ link.Type, id uint64, body []byte)) 
 		if _, ok := answers[id]; ok {
 			c.t.Errorf("request %d is answered twice", id)
 		}
-		if answers[id] = a; len(answers) == n {
+		answers[id] = a
+		if c.answered != nil {
+			c.answered(len(answers))
+		}
+		if len(answers) == n {
 			return errRehearsed
 		}
 		return nil

@@ -73,7 +73,7 @@ func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 		}
 		o.mu.Unlock()
 		for _, j := range jobs {
-			o.route(j)
+			start(o.route(j))
 		}
 	}
 }
@@ -124,13 +124,13 @@ func reason(err *object.Error) string {
 // maxUnrouted bounds the jobs that wait for one version to load.
 const maxUnrouted = 4096
 
-// dispatch gives a job to an instance, now or when the version has loaded. It does not wait.
-func (o *objectVersion) dispatch(j *job) {
+// dispatch gives a job to an instance, now or when the version has loaded. It returns the actor that the caller must
+// run, if any. It does not wait.
+func (o *objectVersion) dispatch(j *job) *actor {
 	o.mu.Lock()
 	if o.loaded {
 		o.mu.Unlock()
-		o.route(j)
-		return
+		return o.route(j)
 	}
 	room := len(o.unrouted) < maxUnrouted
 	if room {
@@ -141,34 +141,37 @@ func (o *objectVersion) dispatch(j *job) {
 		j.fail(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls are waiting for %s to load; not executed", maxUnrouted, o.id))
 	}
+	return nil
 }
 
-// route gives a job to an instance, as the object's mode requires. It does not wait.
-func (o *objectVersion) route(j *job) {
+// route gives a job to an instance, as the object's mode requires. It returns the actor that the caller must run, if
+// any. It does not wait.
+func (o *objectVersion) route(j *job) *actor {
 	if j.isWithdrawn() { // while it waited for the version: open no session for it
 		j.release()
-		return
+		return nil
 	}
 	if o.err != nil {
 		j.fail(o.err)
-		return
+		return nil
 	}
 	mode := o.prog.Mode()
 	if mode != object.PerCall && slices.Contains(j.call.Chain, o.id) {
 		// The only instance that could answer waits for this call.
 		j.fail(object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", o.id))
-		return
+		return nil
 	}
 	o.mu.Lock()
 	if o.retired {
 		successor := o.successor
 		o.mu.Unlock()
-		successor.adopt(j)
-		return
+		return successor.adopt(j)
 	}
 	defer o.mu.Unlock()
-	if o.predecessor != nil && o.offerPredecessorLocked(j) {
-		return
+	if o.predecessor != nil {
+		if a, found := o.offerPredecessorLocked(j); found {
+			return a
+		}
 	}
 	switch mode {
 	case object.Single:
@@ -176,41 +179,43 @@ func (o *objectVersion) route(j *job) {
 			o.single = newActor(o, o.limits.Queue, o.predecessorState)
 			o.predecessorState = nil
 		}
-		o.single.enqueue(j)
+		return o.single.enqueue(j)
 	case object.Session:
 		a := o.sessions[j.call.Conn]
 		if a == nil {
 			if len(o.sessions) >= o.limits.Sessions {
 				j.fail(object.Errorf(object.CodeExhausted,
 					"limit exceeded: %d sessions of %s; not executed", o.limits.Sessions, o.id))
-				return
+				return nil
 			}
 			a = newActor(o, o.limits.Queue, nil)
 			o.sessions[j.call.Conn] = a
 		}
-		a.enqueue(j)
+		return a.enqueue(j)
 	default:
-		o.parallelLocked(j)
+		return o.parallelLocked(j)
 	}
 }
 
-// parallelLocked gives a job of mode "call" an idle instance, or a new one, or queues it.
-func (o *objectVersion) parallelLocked(j *job) {
+// parallelLocked gives a job of mode "call" an idle instance, or a new one, or queues it. It returns the actor that the
+// caller must run, if any.
+func (o *objectVersion) parallelLocked(j *job) *actor {
 	switch {
 	case len(o.idle) > 0:
 		a := o.idle[len(o.idle)-1]
 		o.idle = o.idle[:len(o.idle)-1]
 		o.working++
-		a.enqueue(j)
+		return a.enqueue(j)
 	case o.working < o.limits.Parallel:
 		o.working++
-		newActor(o, 1, nil).enqueue(j)
+		return newActor(o, 1, nil).enqueue(j)
 	case o.roomLocked():
 		o.waiting = append(o.waiting, j)
 	default:
 		j.fail(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls of %s are waiting; not executed", o.limits.Queue, o.id))
 	}
+	return nil
 }
 
 // roomLocked reports whether one more job of mode "call" may wait.
@@ -230,8 +235,8 @@ func (o *objectVersion) holdsState() bool {
 		o.predecessor != nil && o.predecessor.holdsState()
 }
 
-// recycle gives an actor of mode "call" the next waiting job, or makes it idle. It reports whether the actor
-// continues.
+// recycle gives an actor of mode "call", which is active, the next waiting job, or makes it idle. It reports whether the
+// actor continues.
 func (o *objectVersion) recycle(a *actor) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -294,7 +299,7 @@ func (o *objectVersion) retire(successor *objectVersion) {
 		a.stop(false)
 	}
 	for _, j := range moved {
-		successor.adopt(j)
+		start(successor.adopt(j))
 	}
 	alive := weak.Make(o) // its actors hold it as long as they run
 	time.AfterFunc(drainTimeout, func() {
@@ -315,37 +320,40 @@ func (o *objectVersion) follow(old *objectVersion, state *handoverState) {
 	}
 }
 
-// adopt takes a job that waited for an earlier version. o is nil if the object was removed.
-func (o *objectVersion) adopt(j *job) {
+// adopt takes a job that waited for an earlier version. o is nil if the object was removed. It returns the actor that
+// the caller must run, if any.
+func (o *objectVersion) adopt(j *job) *actor {
 	if o == nil {
 		j.fail(errUnknown)
-		return
+		return nil
 	}
-	o.dispatch(j)
+	return o.dispatch(j)
 }
 
 // offer gives a job to the session that its connection has in this version or a predecessor. It reports whether it
-// found one.
-func (o *objectVersion) offer(j *job) bool {
+// found one, and returns the actor that the caller must run, if any.
+func (o *objectVersion) offer(j *job) (run *actor, found bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if a := o.sessions[j.call.Conn]; a != nil {
-		a.enqueue(j)
-		return true
+		return a.enqueue(j), true
 	}
-	return o.predecessor != nil && o.offerPredecessorLocked(j)
+	if o.predecessor == nil {
+		return nil, false
+	}
+	return o.offerPredecessorLocked(j)
 }
 
 // offerPredecessorLocked is offer for the predecessors. It drops them when they have no sessions: a retired version
 // gets no new ones.
-func (o *objectVersion) offerPredecessorLocked(j *job) bool {
-	if o.predecessor.offer(j) {
-		return true
+func (o *objectVersion) offerPredecessorLocked(j *job) (run *actor, found bool) {
+	if run, found = o.predecessor.offer(j); found {
+		return run, true
 	}
 	if !o.predecessor.holdsSessions() {
 		o.predecessor = nil
 	}
-	return false
+	return nil, false
 }
 
 // holdsSessions reports whether this version or a predecessor has sessions.

@@ -1,12 +1,12 @@
 // Package worker is the process that runs one tenant's scripts. It connects the Lua engine with the serializers:
 // arguments are decoded and results are encoded in this confined process, never in the host.
 //
-// A request of the host becomes a job. The reader gives it to an [objectVersion], which gives it to an actor.
+// A request of the host becomes a job. The leader gives it to an [objectVersion], which gives it to an actor.
 //
 // Ownership:
-//   - The reader is the goroutine of [Main]. It owns the table of objects. It never runs a script and never waits for a
-//     write.
-//   - An actor is a goroutine that owns one Lua state and runs jobs in it one at a time.
+//   - The leader is the goroutine that reads the link, see [leadership]. It owns the table of objects. It runs actors
+//     itself and never waits for a write.
+//   - An actor owns one Lua state and a queue of jobs. One goroutine at a time runs its jobs: the leader or another.
 //   - A job belongs to the goroutine that holds it and ends with exactly one reply.
 //   - The running objects use the host through [services]. Package link defines the ops.
 //
@@ -84,6 +84,7 @@ func Serve(conn Conn, linger bool) error { return newProcess(conn, 0).serve(ling
 // newProcess returns a worker without objects. Its instances hold at most 3/8 of bytes; 0 is no limit.
 func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
+		linkEnd: make(chan error, 1),
 		conn:    conn,
 		out:     link.NewWriter(conn),
 		memory:  memory.New(object.MaxInstanceBytes(bytes)),
@@ -94,6 +95,7 @@ func newProcess(conn Conn, bytes int64) *process {
 		streams: map[uint64]*actor{},
 	}
 	w.services = services.New(w)
+	w.crew = newCrew(w)
 	if bytes > 0 {
 		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
@@ -104,11 +106,13 @@ func newProcess(conn Conn, bytes int64) *process {
 // serve is [Serve] for a worker that has not served yet.
 func (w *process) serve(linger bool) error {
 	defer func() { _ = w.conn.Close() }()
-	in, err := link.NewReader(w.conn, w.frame)
+	in, err := link.NewReader(w.conn, nil)
 	if err != nil {
 		return err
 	}
-	err = in.Run(linger)
+	w.in, w.linger = in, linger
+	w.crew.do(task{term: w.leader.term})
+	err = <-w.linkEnd
 	w.end()
 	if w.stopping && errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
 		return nil
@@ -145,19 +149,24 @@ func (w *process) end() {
 	for _, a := range w.memory.All() {
 		a.(*actor).stop(true)
 	}
+	w.crew.end()
 }
 
 // process is one worker: a link to the host and the objects of a tenant.
 type process struct {
-	conn Conn
-	out  *link.Writer
+	conn    Conn
+	out     *link.Writer
+	linger  bool       // of link.Reader.Fill
+	linkEnd chan error // receives the error that ends the link
 
-	// Owned by the reader.
+	// Owned by the leader.
+	in       *link.Reader
 	stopping bool                         // Stop has come
 	objects  map[object.ID]*objectVersion // versions in use
 	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
+	crew     *crew
 	memory   *memory.Limit
 	services *services.Set // services that the running objects use
 
@@ -166,70 +175,78 @@ type process struct {
 
 	jobs sync.WaitGroup // queued and running jobs
 
-	mu         sync.Mutex        // guards the fields below
+	mu         sync.Mutex // guards the fields below
+	leader     leadership
 	running    map[uint64]*job   // queued and running jobs by request
 	streams    map[uint64]*actor // actors of the open streams, by stream
 	lastStream uint64
 }
 
-// frame handles one frame of the host. The reader calls it.
-func (w *process) frame(typ link.Type, id uint64, body []byte) error {
+// frame handles one frame of the host. It returns the actor that the caller must run, if any.
+func (w *process) frame(f link.Frame) (*actor, error) {
 	if w.stalled.Load() {
-		return link.ErrStalled
+		return nil, link.ErrStalled
 	}
-	switch typ {
+	switch f.Type {
 	case link.Call, link.Next:
 		// The job keeps its body while it waits and runs.
-		j := newJob(w, id)
-		if len(body) > link.Large { // such a body belongs to its handler
-			return w.accept(j, typ, body)
+		j := newJob(w, f.ID)
+		if len(f.Body) > link.Large { // such a body belongs to its handler
+			return w.accept(j, f.Type, f.Body)
 		}
-		j.body = append(j.body[:0], body...)
-		return w.accept(j, typ, j.body)
+		j.body = append(j.body[:0], f.Body...)
+		return w.accept(j, f.Type, j.body)
 	case link.Stop:
 		w.stop()
-		return nil
+		return nil, nil
 	default:
 		// Handlers keep the body: sources until they are compiled, replies until they are decoded.
-		return w.control(typ, id, &link.Decoder{B: bytes.Clone(body)})
+		return nil, w.control(f.Type, f.ID, &link.Decoder{B: bytes.Clone(f.Body)})
 	}
 }
 
-// accept gives a call, or a request for a stream's next item, to its object.
-func (w *process) accept(j *job, typ link.Type, body []byte) error {
+// accept gives a call, or a request for a stream's next item, to its object. It returns the actor that the caller must
+// run, if any.
+func (w *process) accept(j *job, typ link.Type, body []byte) (*actor, error) {
 	d := link.Decoder{B: body}
 	if typ == link.Next {
 		j.stream = d.Uint()
 	}
 	d.CallFields(&j.call)
 	if d.Err != nil {
-		return d.Err
+		return nil, d.Err
 	}
 	if w.stopping { // stop waits for the jobs: there must be no new ones
 		j.failure(errStopping)
 		w.Post(j.frame.Frame())
-		return nil
+		return nil, nil
 	}
 	w.jobs.Add(1)
+	if j.stream != 0 {
+		if a := w.addNext(j); a != nil {
+			return a.enqueue(j), nil
+		}
+		j.fail(object.ErrStreamGone)
+		return nil, nil
+	}
 	w.mu.Lock()
 	w.running[j.id] = j
-	a := w.streams[j.stream]
 	w.mu.Unlock()
-	if j.stream != 0 {
-		if a == nil {
-			j.fail(object.ErrStreamGone)
-			return nil
-		}
-		a.enqueue(j)
-		return nil
-	}
 	o := w.objects[j.call.ID]
 	if o == nil {
 		j.fail(errUnknown)
-		return nil
+		return nil, nil
 	}
-	o.dispatch(j)
-	return nil
+	return o.dispatch(j), nil
+}
+
+// addNext adds a job for the next item of a stream to the table. It returns the stream's actor, nil if the stream is
+// not open.
+func (w *process) addNext(j *job) *actor {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.running[j.id] = j
+	return w.streams[j.stream]
 }
 
 // errStopping is the answer to a call that comes after Stop.
@@ -280,7 +297,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		}
 	case link.Withdraw:
 		if j := w.job(id); j != nil && j.withdrawIf(id) {
-			w.forget(id)
+			w.forget(id, 0)
 			var e link.Encoder
 			e.Begin(link.Withdrawn, id)
 			w.Post(e.Frame())
@@ -341,6 +358,7 @@ func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, e
 		Libs:       w.libs[v.Libs],
 		Services:   w.services.Sandbox(),
 		Classes:    pyro.ObjectCalls,
+		OnCompute:  w.takeOver,
 		OnLongCall: w.longCall,
 	}, err
 }
@@ -430,12 +448,13 @@ func (w *process) job(id uint64) *job {
 	return w.running[id]
 }
 
-// forget removes the job of a request from the table. It reports whether the table is empty then.
-func (w *process) forget(id uint64) (last bool) {
+// forget removes the job of a request from the table. It reports whether the table is empty then, and whether the
+// leader of a term still leads.
+func (w *process) forget(id, term uint64) (last, leads bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.running, id)
-	return len(w.running) == 0
+	return len(w.running) == 0, w.leader.running && w.leader.term == term
 }
 
 // pong answers a ping with the running jobs and their times.
@@ -455,10 +474,6 @@ func (w *process) pong(id uint64) {
 	w.Post(e.Frame())
 }
 
-// Send writes a frame. It may wait until the host reads, so the reader uses Post. It ignores errors: the reader sees
-// that the host has closed the socket.
-func (w *process) Send(e *link.Encoder) { _ = w.out.Write(e.Frame()) }
-
 // Post sends a frame without waiting. If too much waits for the host, the host's next frame ends the process.
 func (w *process) Post(frame []byte) {
 	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
@@ -470,14 +485,23 @@ func (w *process) Post(frame []byte) {
 const longSteps = 10_000
 
 // reply sends the reply of a job that ran. The reply of a short job waits for those of other running jobs, so that one
-// system call writes them.
-func (w *process) reply(j *job) {
-	last := w.forget(j.id)
+// system call writes them. term is that of the leader if the leader runs the job, otherwise 0.
+func (w *process) reply(j *job, term uint64) {
+	last, leads := w.forget(j.id, term)
 	frame := j.frame.FramePrefix(len(j.rest[0]) + len(j.rest[1]))
+	large := len(frame)+len(j.rest[0])+len(j.rest[1]) > link.Large
+	if leads && large {
+		w.takeOver() // writing it may wait
+	}
 	var err error
-	if last || j.steps > longSteps || j.rest[0] != nil {
+	switch {
+	case leads && !large: // then rest is empty
+		if err = w.out.AppendBounded(frame); j.steps > longSteps {
+			w.out.TryFlush()
+		}
+	case last || large || j.steps > longSteps:
 		_, err = w.out.WriteParts(frame, j.rest[:]...)
-	} else {
+	default:
 		_, err = w.out.Queue(frame)
 	}
 	if errors.Is(err, link.ErrBacklog) { // after any other error the host is gone

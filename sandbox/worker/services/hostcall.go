@@ -61,7 +61,7 @@ func (h *hostCalls) begin(head link.HostCallHead) *hostCall {
 // done first: then the host cancels the op.
 func (h *hostCalls) wait(ctx context.Context, c *hostCall) (link.ServiceReply, error) {
 	defer h.release(c)
-	h.link.Send(&c.frame)
+	h.link.SendAndWait(&c.frame)
 	select {
 	case <-c.answered:
 	case <-ctx.Done():

@@ -15,6 +15,8 @@ type Link interface {
 	Send(e *link.Encoder)
 	// Post does not wait.
 	Post(frame []byte)
+	// SendAndWait is Send for a goroutine that then waits for the host's reply.
+	SendAndWait(e *link.Encoder)
 }
 
 // Set holds the services that the running objects of one worker use. Safe for concurrent use.

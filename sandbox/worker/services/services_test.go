@@ -16,8 +16,10 @@ import (
 // recorder keeps the frames of a [Set].
 type recorder struct{ frames chan []byte }
 
-func (r recorder) Send(e *link.Encoder) { r.frames <- bytes.Clone(e.Frame()) }
-func (r recorder) Post(frame []byte)    { r.frames <- bytes.Clone(frame) }
+func (r recorder) Send(e *link.Encoder)        { r.frames <- bytes.Clone(e.Frame()) }
+func (r recorder) SendAndWait(e *link.Encoder) { r.Send(e) }
+
+func (r recorder) Post(frame []byte) { r.frames <- bytes.Clone(frame) }
 
 // frame returns the next frame in parts, or fails the test if none was sent.
 func (r recorder) frame(t *testing.T) (typ link.Type, id uint64, d *link.Decoder) {
