@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // busyScript is an object whose methods return at once, compute, wait for another object, or return an item stream.
@@ -219,7 +220,7 @@ func TestPanicOfLeader(t *testing.T) {
 		o.load(context.Background(), sandbox.Config{
 			ID:       o.id,
 			Source:   []byte(busyObject(object.Session)),
-			Services: sandbox.Services{Log: panicker{}},
+			Services: services.Set{Log: panicker{}},
 			Limits:   patient,
 		})
 		w.objects[o.id] = o
