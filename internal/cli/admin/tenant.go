@@ -78,7 +78,7 @@ func printUsage(out io.Writer, u *usage.Usage) error {
 	for _, t := range u.Tenants {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\t%d\t%s\t%s\t%s\t%d\t%d\n",
 			display.Quote(string(t.Tenant)), t.Calls.Calls, failed(t.Errors), t.Denied+t.Limited,
-			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, display.Seconds(t.CPUSeconds),
+			bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut), t.Steps, seconds(t.CPUSeconds),
 			bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes), t.Processes, t.Crashes)
 	}
 	if err := w.Flush(); err != nil {
@@ -108,7 +108,7 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	fmt.Fprintf(w, "  denied\t%d by the policy, %d by its limits\n", t.Denied, t.Limited)
 	fmt.Fprintf(w, "  bytes\t%s in, %s out\n", bytesize.Text(t.BytesIn), bytesize.Text(t.BytesOut))
 	fmt.Fprintf(w, "  steps\t%d\n", t.Steps)
-	fmt.Fprintf(w, "  cpu\t%s\n", display.Seconds(t.CPUSeconds))
+	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
 	fmt.Fprintf(w, "  memory\t%s now, peak %s in one process\n",
 		bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes))
 	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n",
@@ -127,7 +127,7 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%d\t%s\n",
 			display.Quote(name), o.Calls.Calls, failed(o.Errors),
-			bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, display.Seconds(o.Seconds))
+			bytesize.Text(o.BytesIn), bytesize.Text(o.BytesOut), o.Steps, seconds(o.Seconds))
 	}
 	return w.Flush()
 }
@@ -137,7 +137,7 @@ func mean(c usage.Calls) string {
 	if c.Calls == 0 {
 		return ""
 	}
-	return "; " + display.Seconds(c.Seconds/float64(c.Calls)) + " each"
+	return "; " + seconds(c.Seconds/float64(c.Calls)) + " each"
 }
 
 func failed(errors map[string]uint64) uint64 {
@@ -146,4 +146,16 @@ func failed(errors map[string]uint64) uint64 {
 		sum += n
 	}
 	return sum
+}
+
+// seconds formats a number of seconds.
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return d.Round(10 * time.Microsecond).String()
 }

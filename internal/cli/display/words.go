@@ -21,18 +21,6 @@ func Plurals[N int | uint64](n N, one, many string) string {
 // Days formats a duration in days.
 func Days(d time.Duration) string { return Plural(int(d.Hours()/24), "day") }
 
-// Seconds formats a number of seconds.
-func Seconds(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	}
-	return d.Round(10 * time.Microsecond).String()
-}
-
 // List lists the first elements of a list.
 func List[S ~string](list []S) string {
 	const most = 6
