@@ -30,7 +30,7 @@ func (w *valueWriter) exception(e *Exception) error {
 	w.text("__class__")
 	w.text(e.Class)
 	w.text("__exception__")
-	w.do(func() error { return w.sink.Bool(true) })
+	w.value(true)
 	w.text("args")
 	w.sequence(object.TupleKind, e.Args)
 	w.text("attributes")
@@ -41,7 +41,7 @@ func (w *valueWriter) exception(e *Exception) error {
 	}
 	w.text(tracebackKey)
 	if e.Traceback == nil {
-		w.do(w.sink.Null)
+		w.null()
 	} else {
 		w.begin(object.ListKind, len(e.Traceback))
 		for _, line := range e.Traceback {

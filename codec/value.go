@@ -32,7 +32,7 @@ type (
 )
 
 // Append appends v as one document of s to buf. It accepts the values that [Unmarshal] returns, integers and floats
-// of any size, and []string.
+// of any size, []string and any [Writer].
 //
 // The keys of a map are written in sorted order: equal values give equal bytes. A time.Time is written as the clock
 // time of its location, in microseconds, without its zone. Errors are those of [Encoder]. Values of other types are
@@ -43,6 +43,18 @@ func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 		return nil, err
 	}
 	return e.Document()
+}
+
+// Write feeds a value of [Append] to the sink.
+func Write(sink object.Sink, v any) error {
+	w := valueWriter{sink: sink}
+	w.value(v)
+	return w.err
+}
+
+// Writer is a value that [Append] does not know. WriteValue feeds exactly one value to the sink.
+type Writer interface {
+	WriteValue(sink object.Sink) error
 }
 
 // Unmarshal returns the value of a document. Errors are those of [Serializer].Decode.
@@ -63,23 +75,10 @@ func unmarshal(s Serializer, doc []byte, lim Limits, b *Builder) (any, error) {
 	return b.Value(), nil
 }
 
-// Write feeds a value of [Append] to the sink.
-func Write(sink object.Sink, v any) error {
-	w := valueWriter{sink: sink}
-	w.value(v)
-	return w.err
-}
-
 // valueWriter feeds Go values to a sink until the first error.
 type valueWriter struct {
 	sink object.Sink
 	err  error
-}
-
-func (w *valueWriter) do(f func() error) {
-	if w.err == nil {
-		w.err = f()
-	}
 }
 
 func (w *valueWriter) text(s string) {
@@ -94,7 +93,17 @@ func (w *valueWriter) begin(k object.Kind, n int) {
 	}
 }
 
-func (w *valueWriter) end() { w.do(w.sink.End) }
+func (w *valueWriter) null() {
+	if w.err == nil {
+		w.err = w.sink.Null()
+	}
+}
+
+func (w *valueWriter) end() {
+	if w.err == nil {
+		w.err = w.sink.End()
+	}
+}
 
 func (w *valueWriter) sequence(k object.Kind, items []any) {
 	w.begin(k, len(items))
@@ -106,9 +115,11 @@ func (w *valueWriter) sequence(k object.Kind, items []any) {
 
 func (w *valueWriter) dict(m map[string]any) {
 	w.begin(object.DictKind, len(m))
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		w.text(k)
-		w.value(m[k])
+	if len(m) > 0 { // sorting allocates
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			w.text(k)
+			w.value(m[k])
+		}
 	}
 	w.end()
 }
@@ -153,6 +164,8 @@ func (w *valueWriter) value(v any) {
 			w.value(p.Value)
 		}
 		w.end()
+	case Writer:
+		w.err = v.WriteValue(w.sink)
 	case []string:
 		w.begin(object.ListKind, len(v))
 		for _, s := range v {

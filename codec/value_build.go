@@ -14,24 +14,43 @@ import (
 // value, as in Python, where 1, 1.0 and True are equal. A set keeps the first of equal elements. The zero Builder is
 // ready. Not safe for concurrent use.
 type Builder struct {
-	roots []any
+	stack []any // complete values, then the elements of the open containers, the innermost last
+	roots int   // number of complete values outside containers
 	open  []openContainer
 	owned []byte // document that belongs to the values
 }
 
-// openContainer is a container without its end.
+// openContainer is a container without its end. Its elements are on the stack from start; those of a dict are key,
+// value, key, value, …
 type openContainer struct {
 	kind  object.Kind
-	items []any // in a dict: key, value, key, value, …
-	texts bool  // all keys are texts
+	start int
+	texts bool // all keys are texts
 }
+
+// keepStack is the largest stack that Reset keeps, in values.
+const keepStack = 1024
+
+// Reset removes all values, so that the Builder can be used again. Values that Value has returned stay valid.
+func (b *Builder) Reset() {
+	if cap(b.stack) > keepStack {
+		b.stack = nil
+	}
+	clear(b.stack)
+	b.stack, b.open = b.stack[:0], b.open[:0]
+	b.roots, b.owned = 0, nil
+}
+
+// Own lets a text or bytes that fill most of a document refer to it instead of copying it. The document then belongs
+// to the value.
+func (b *Builder) Own(doc []byte) { b.owned = doc }
 
 // Value returns the last complete value, nil without one.
 func (b *Builder) Value() any {
-	if len(b.roots) == 0 {
+	if b.roots == 0 {
 		return nil
 	}
-	return b.roots[len(b.roots)-1]
+	return b.stack[b.roots-1]
 }
 
 // Values returns all complete values in order.
@@ -39,15 +58,12 @@ func (b *Builder) Values() []any { return b.roots }
 
 func (b *Builder) add(v any) error {
 	if len(b.open) == 0 {
-		b.roots = append(b.roots, v)
-		return nil
-	}
-	c := &b.open[len(b.open)-1]
-	if c.kind == object.DictKind && len(c.items)%2 == 0 {
+		b.roots++
+	} else if c := &b.open[len(b.open)-1]; c.kind == object.DictKind && (len(b.stack)-c.start)%2 == 0 {
 		_, text := v.(string)
 		c.texts = c.texts && text
 	}
-	c.items = append(c.items, v)
+	b.stack = append(b.stack, v)
 	return nil
 }
 
@@ -106,12 +122,8 @@ func (b *Builder) DateTime(v float64) error {
 func (b *Builder) Date(day int64) error { return b.add(Date(day)) }
 
 // Begin opens a container.
-func (b *Builder) Begin(k object.Kind, n int) error {
-	if k == object.DictKind {
-		n *= 2
-	}
-	// n may be unchecked: start small.
-	b.open = append(b.open, openContainer{kind: k, items: make([]any, 0, min(max(n, 0), 64)), texts: true})
+func (b *Builder) Begin(k object.Kind, _ int) error {
+	b.open = append(b.open, openContainer{kind: k, start: len(b.stack), texts: true})
 	return nil
 }
 
@@ -122,26 +134,44 @@ func (b *Builder) End() error {
 	}
 	c := b.open[len(b.open)-1]
 	b.open = b.open[:len(b.open)-1]
+	items := b.stack[c.start:]
+	var v any
 	switch c.kind {
 	case object.TupleKind:
-		return b.add(Tuple(c.items))
+		v = Tuple(b.take(c.start))
 	case object.SetKind:
-		return b.add(uniqueSet(c.items))
+		v = uniqueSet(items)
 	case object.DictKind:
-		return b.add(c.dict())
+		v = dictOf(items, c.texts)
 	default:
-		return b.add(c.items)
+		v = b.take(c.start)
 	}
+	if b.stack != nil {
+		clear(items)
+		b.stack = b.stack[:c.start]
+	}
+	return b.add(v)
 }
 
-// dict returns a map, a [Dict] or an exception.
-func (c *openContainer) dict() any {
-	if !c.texts {
-		return uniqueDict(c.items)
+// take returns the elements of a list or tuple. They are a copy of exact size, or the stack itself if it is large and
+// has no other values. Then b has no stack any more.
+func (b *Builder) take(start int) []any {
+	if start == 0 && len(b.stack) > keepStack {
+		items := b.stack
+		b.stack = nil
+		return items
 	}
-	m := make(map[string]any, len(c.items)/2)
-	for i := 0; i+1 < len(c.items); i += 2 {
-		m[c.items[i].(string)] = c.items[i+1]
+	return append(make([]any, 0, len(b.stack)-start), b.stack[start:]...)
+}
+
+// dictOf returns a map, a [Dict] or an exception. texts reports whether all keys are texts.
+func dictOf(items []any, texts bool) any {
+	if !texts {
+		return uniqueDict(items)
+	}
+	m := make(map[string]any, len(items)/2)
+	for i := 0; i+1 < len(items); i += 2 {
+		m[items[i].(string)] = items[i+1]
 	}
 	if e := asException(m); e != nil {
 		return e
