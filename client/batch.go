@@ -5,6 +5,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/internal/unsafestr"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -13,7 +14,39 @@ import (
 // concurrent use.
 type Batch struct {
 	object *Object
-	calls  []any
+	calls  []batchCall
+}
+
+// batchCall is a call of a batch. It writes itself as the triple of Pyro's batches.
+type batchCall struct {
+	method string
+	args   []any
+	kw     map[string]any
+}
+
+// WriteValue implements [codec.Writer].
+func (c *batchCall) WriteValue(sink object.Sink) error {
+	if err := sink.Begin(object.TupleKind, 3); err != nil {
+		return err
+	}
+	if err := sink.Text(unsafestr.Bytes(c.method)); err != nil {
+		return err
+	}
+	if err := sink.Begin(object.TupleKind, len(c.args)); err != nil {
+		return err
+	}
+	for _, arg := range c.args {
+		if err := codec.Write(sink, arg); err != nil {
+			return err
+		}
+	}
+	if err := sink.End(); err != nil {
+		return err
+	}
+	if err := codec.Write(sink, c.kw); err != nil {
+		return err
+	}
+	return sink.End()
 }
 
 // BatchResult is the result of one call of a batch. Err is a *RemoteError if the call raised an exception. It is a
@@ -28,10 +61,7 @@ func (o *Object) Batch() *Batch { return &Batch{object: o} }
 
 // Add appends a call; args and kw may be nil. It returns b.
 func (b *Batch) Add(method string, args []any, kw map[string]any) *Batch {
-	if kw == nil {
-		kw = map[string]any{}
-	}
-	b.calls = append(b.calls, codec.Tuple{method, codec.Tuple(args), kw})
+	b.calls = append(b.calls, batchCall{method, args, kw})
 	return b
 }
 
@@ -44,7 +74,11 @@ func (b *Batch) Run(ctx context.Context) ([]BatchResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	keep, err := o.invoke(ctx, one, request{method: "<batch>", args: b.calls, nullKw: true, flags: wire.Batch})
+	calls := make([]any, len(b.calls))
+	for i := range calls {
+		calls[i] = &b.calls[i]
+	}
+	keep, err := o.invoke(ctx, one, request{method: "<batch>", args: calls, nullKw: true, flags: wire.Batch})
 	var v any
 	if err == nil {
 		v, err = one.value()

@@ -77,7 +77,7 @@ func New(cfg Config) (*Client, error) {
 		ser:     ser,
 		network: "tcp",
 		addr:    cfg.Address,
-		slots:   make(chan struct{}, cfg.MaxConns),
+		slots:   semaphore{free: cfg.MaxConns},
 		done:    make(chan struct{}),
 		open:    map[*conn]bool{},
 	}

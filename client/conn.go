@@ -30,7 +30,10 @@ type conn struct {
 	out            []byte        // encoded request
 	inflated       []byte        // payload of a compressed reply
 
-	deadline  bool // nc has a deadline
+	builder codec.Builder // builds the values of replies
+
+	deadline  time.Time // deadline of nc, zero without one
+	watch     *watch    // watch of the latest context, nil if it cannot end
 	idleSince time.Time
 }
 
@@ -105,12 +108,12 @@ func (c *conn) connect(ctx context.Context) error {
 	if err != nil {
 		return &CallError{Executed: No, Err: err}
 	}
-	stop := c.arm(ctx)
+	c.arm(ctx)
 	_, err = c.send(wire.Connect, 0, pyro.SerializerNumber(c.client.cfg.Protocol, c.client.ser), [3][]byte{c.payload})
 	if err == nil {
 		err = c.in.Read(&c.reply)
 	}
-	if !stop.disarm() {
+	if !c.disarm() {
 		return wrapError(ctx, No, "connecting to "+c.client.cfg.Address, context.Cause(ctx))
 	}
 	switch {
@@ -210,13 +213,13 @@ func (c *conn) exchange(
 	ctx context.Context, kind wire.Type, flags wire.Flags, serializer uint16, payload [3][]byte,
 ) (keep bool, err error) {
 	c.seq++
-	stop := c.arm(ctx)
+	c.arm(ctx)
 	whole, err := c.send(kind, flags, serializer, payload)
 	sent := err == nil
 	switch {
 	case err != nil && !whole:
 		if flags&wire.Oneway != 0 || ctx.Err() != nil || c.readEarly() != nil {
-			stop.disarm()
+			c.disarm()
 			return false, wrapError(ctx, No, "sending the request", err)
 		}
 		err = nil
@@ -224,7 +227,7 @@ func (c *conn) exchange(
 		err = c.in.Read(&c.reply)
 	}
 	// A context that has just ended may still set a deadline: the connection is not reusable, but the reply is valid.
-	keep = stop.disarm() && sent
+	keep = c.disarm() && sent
 	if sent && object.CodeOf(err) == object.CodeTooLarge {
 		return false, &CallError{Executed: Yes, Err: &object.Error{Code: object.CodeTooLarge,
 			Msg: "reading the reply: Config.MaxMessageBytes bounds it", Err: err}}
@@ -255,8 +258,8 @@ const earlyWait = time.Second
 
 // readEarly reads the reply of a server that closed the connection before it had read the request.
 func (c *conn) readEarly() error {
-	_ = c.nc.SetReadDeadline(time.Now().Add(earlyWait))
-	c.deadline = true
+	c.deadline = time.Now().Add(earlyWait) // the connection is not used again
+	_ = c.nc.SetReadDeadline(c.deadline)
 	return c.in.Read(&c.reply)
 }
 
@@ -282,28 +285,6 @@ func (c *conn) trim() {
 		c.reply = wire.Message{}
 	}
 	if c.enc != nil {
-		c.enc.Reset(nil)
+		c.enc.Reset(c.payload[:0]) // ends its reference to a large argument
 	}
-}
-
-// watch stops a call when its context ends. The zero value does nothing.
-type watch struct{ stop func() bool }
-
-// disarm stops the watch. It returns false if the context has already ended the call.
-func (w watch) disarm() bool { return w.stop == nil || w.stop() }
-
-// arm sets the deadline of the connection for one exchange. The end of ctx ends the exchange.
-func (c *conn) arm(ctx context.Context) watch {
-	deadline, ok := ctx.Deadline()
-	if !ok && c.client.cfg.Timeout > 0 {
-		deadline, ok = time.Now().Add(c.client.cfg.Timeout), true
-	}
-	if ok || c.deadline {
-		_ = c.nc.SetDeadline(deadline) // fails for a closed connection only; its next use returns the error
-		c.deadline = ok
-	}
-	if ctx.Done() == nil {
-		return watch{}
-	}
-	return watch{context.AfterFunc(ctx, func() { _ = c.nc.SetDeadline(time.Unix(1, 0)) })}
 }

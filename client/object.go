@@ -126,13 +126,14 @@ func (c *conn) value() (any, error) {
 	if err != nil {
 		return nil, &CallError{Executed: Yes, Err: err}
 	}
-	decode := codec.Unmarshal
+	defer c.builder.Reset()
 	if len(body) > keepBytes { // an idle connection does not keep such a buffer
 		c.in.Detach()
 		c.inflated = nil
-		decode = codec.UnmarshalNoCopy
+		c.builder.Own(body)
 	}
-	v, err := decode(c.client.ser, body, codec.Limits{})
+	err = c.client.ser.Decode(body, codec.Limits{}, &c.builder)
+	v := c.builder.Value()
 	if err != nil {
 		return nil, &CallError{Executed: Yes, Err: err}
 	}
@@ -147,7 +148,10 @@ func (c *conn) value() (any, error) {
 
 // closesConnection reports whether the server closes the connection after an error.
 func closesConnection(err error) bool {
-	var e *RemoteError
+	if err == nil {
+		return false
+	}
+	var e *RemoteError // allocated
 	return errors.As(err, &e) && e.closes()
 }
 

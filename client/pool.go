@@ -19,7 +19,7 @@ type Client struct {
 	cfg           Config
 	ser           codec.Serializer
 	network, addr string
-	slots         chan struct{} // one token for each connection in use
+	slots         semaphore     // bounds the connections in use
 	done          chan struct{} // closed by Close
 
 	mu     sync.Mutex // guards the fields below
@@ -52,26 +52,25 @@ func (c *Client) Close() error {
 	for one := range c.open {
 		one.nc.Close()
 	}
+	for _, one := range c.idle {
+		one.watch.close()
+	}
 	c.idle, c.open = nil, nil
 	return nil
 }
 
 func (c *Client) acquire(ctx context.Context) (*conn, error) {
-	select {
-	case c.slots <- struct{}{}:
-	default:
-		if err := c.wait(ctx); err != nil {
-			return nil, err
-		}
+	if err := c.wait(ctx); err != nil {
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		<-c.slots
+		c.slots.leave()
 		return nil, wrapError(ctx, No, "before the call", err)
 	}
 	for {
 		one, err := c.pop()
 		if err != nil {
-			<-c.slots
+			c.slots.leave()
 			return nil, wrapError(ctx, No, "", err)
 		}
 		if one == nil {
@@ -84,7 +83,7 @@ func (c *Client) acquire(ctx context.Context) (*conn, error) {
 	}
 	one, err := c.dial(ctx)
 	if err != nil {
-		<-c.slots
+		c.slots.leave()
 		return nil, err
 	}
 	return one, nil
@@ -92,23 +91,33 @@ func (c *Client) acquire(ctx context.Context) (*conn, error) {
 
 // wait waits for a free slot and takes it.
 func (c *Client) wait(ctx context.Context) error {
+	turn := c.slots.enter()
+	if turn == nil {
+		return nil
+	}
 	var timeout <-chan time.Time
 	if _, ok := ctx.Deadline(); !ok && c.cfg.Timeout > 0 {
 		t := time.NewTimer(c.cfg.Timeout)
 		defer t.Stop()
 		timeout = t.C
 	}
+	var err error
 	select {
-	case c.slots <- struct{}{}:
+	case <-turn:
 		return nil
 	case <-ctx.Done():
-		return wrapError(ctx, No, "waiting for a connection", ctx.Err())
+		err = wrapError(ctx, No, "waiting for a connection", ctx.Err())
 	case <-timeout:
-		err := &object.Error{Code: object.CodeDeadline, Msg: "waiting for a connection", Err: context.DeadlineExceeded}
-		return &CallError{Executed: No, Err: err}
+		err = &CallError{Executed: No, Err: &object.Error{
+			Code: object.CodeDeadline,
+			Msg:  "waiting for a connection",
+			Err:  context.DeadlineExceeded,
+		}}
 	case <-c.done:
-		return wrapError(ctx, No, "", errClosed)
+		err = wrapError(ctx, No, "", errClosed)
 	}
+	c.slots.cancel(turn)
+	return err
 }
 
 // pop removes the most recently used idle connection. It returns nil if all are in use.
@@ -142,11 +151,12 @@ func (c *Client) release(one *conn, keep bool) {
 	if !keep {
 		c.forget(one)
 	}
-	<-c.slots
+	c.slots.leave()
 }
 
 func (c *Client) forget(one *conn) {
 	one.nc.Close()
+	one.watch.close()
 	c.mu.Lock()
 	delete(c.open, one)
 	c.mu.Unlock()

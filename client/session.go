@@ -11,8 +11,8 @@ import (
 // calls of a session run one at a time. A session is unusable after its connection is lost. Safe for concurrent use.
 type Session struct {
 	client *Client
-	busy   chan struct{} // one token while a call uses one
-	one    *conn         // nil after it was lost or closed; guarded by busy
+	busy   semaphore // held while a call uses one
+	one    *conn     // nil after it was lost or closed; guarded by busy
 }
 
 var errSession = errors.New("the session's connection is closed")
@@ -20,23 +20,19 @@ var errSession = errors.New("the session's connection is closed")
 // Session opens a connection that counts against MaxConns until Close. It is a new connection: the server has no
 // state of earlier users of the pool for it.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
-	select {
-	case c.slots <- struct{}{}:
-	default:
-		if err := c.wait(ctx); err != nil {
-			return nil, err
-		}
+	if err := c.wait(ctx); err != nil {
+		return nil, err
 	}
 	one, err := c.dial(ctx)
 	if err != nil {
-		<-c.slots
+		c.slots.leave()
 		return nil, err
 	}
 	return newSession(c, one), nil
 }
 
 func newSession(c *Client, one *conn) *Session {
-	return &Session{client: c, busy: make(chan struct{}, 1), one: one}
+	return &Session{client: c, busy: semaphore{free: 1}, one: one}
 }
 
 // Object returns an object whose calls use this session.
@@ -49,26 +45,27 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) end(keep bool) {
-	s.busy <- struct{}{}
+	if turn := s.busy.enter(); turn != nil {
+		<-turn
+	}
 	if s.one != nil {
 		s.client.release(s.one, keep)
 		s.one = nil
 	}
-	<-s.busy
+	s.busy.leave()
 }
 
 func (s *Session) acquire(ctx context.Context) (*conn, error) {
-	select {
-	case s.busy <- struct{}{}:
-	default:
+	if turn := s.busy.enter(); turn != nil {
 		select {
-		case s.busy <- struct{}{}:
+		case <-turn:
 		case <-ctx.Done():
+			s.busy.cancel(turn)
 			return nil, wrapError(ctx, No, "waiting for the session", ctx.Err())
 		}
 	}
 	if s.one == nil {
-		<-s.busy
+		s.busy.leave()
 		return nil, wrapError(ctx, No, "", errSession)
 	}
 	return s.one, nil
@@ -79,7 +76,7 @@ func (s *Session) release(one *conn, keep bool) {
 		s.client.release(one, false)
 		s.one = nil
 	}
-	<-s.busy
+	s.busy.leave()
 }
 
 func (s *Session) pin(context.Context) (connSource, func(), error) { return s, func() {}, nil }
