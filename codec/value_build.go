@@ -54,7 +54,7 @@ func (b *Builder) Value() any {
 }
 
 // Values returns all complete values in order.
-func (b *Builder) Values() []any { return b.roots }
+func (b *Builder) Values() []any { return b.stack[:b.roots] }
 
 func (b *Builder) add(v any) error {
 	if len(b.open) == 0 {
