@@ -76,7 +76,7 @@ func (w *watch) close() {
 func (c *conn) arm(ctx context.Context) {
 	deadline, ok := ctx.Deadline()
 	if !ok && c.client.cfg.Timeout > 0 {
-		deadline, ok = time.Now().Add(c.client.cfg.Timeout), true
+		deadline = time.Now().Add(c.client.cfg.Timeout)
 	}
 	if !deadline.Equal(c.deadline) {
 		_ = c.nc.SetDeadline(deadline) // fails for a closed connection only; its next use returns the error

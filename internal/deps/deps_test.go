@@ -540,6 +540,7 @@ var edges = []edge{
 			"codec/pyro",
 			"internal/nonblock",
 			"internal/safefile",
+			"internal/unsafestr",
 			"object",
 			"transport/keyfile",
 			"transport/signed",
