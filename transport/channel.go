@@ -13,6 +13,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/peer"
 	"github.com/hearthhost/hearth/transport/signed"
 )
 
@@ -55,7 +56,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peerOf(nc)}
+	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peer.Address(nc)}
 	ch.socket = ch.Conn
 	switch {
 	case first[0] == tlsHandshake:
@@ -74,7 +75,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 		return nil, err
 	}
 	if ch.Peer.Auth == "" && l.cfg.accepts(object.AuthPeer) {
-		if known := Identify(nc); known.Auth != "" {
+		if known := peer.Identify(nc); known.Auth != "" {
 			ch.Peer.Auth, ch.Peer.UID = known.Auth, known.UID
 		}
 	}

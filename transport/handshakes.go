@@ -13,6 +13,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/cgroup"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/peer"
 )
 
 // Bounds of TLS handshakes with peers that are not authenticated yet.
@@ -61,11 +62,11 @@ type load struct {
 
 // sourceOf returns the source of a connection.
 func sourceOf(nc net.Conn) source {
-	if network, ok := Network(nc); ok {
+	if network, ok := peer.Network(nc); ok {
 		return source{network: network}
 	}
-	s := source{local: true, uid: noUID}
-	if known := Identify(nc); known.Auth == object.AuthPeer {
+	s := source{local: true, uid: peer.NoUID}
+	if known := peer.Identify(nc); known.Auth == object.AuthPeer {
 		s.uid = known.UID
 	}
 	return s

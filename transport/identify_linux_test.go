@@ -18,6 +18,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
+	"github.com/hearthhost/hearth/transport/peer"
 )
 
 // stranger is the OS user as whom the attacks run.
@@ -82,7 +83,7 @@ func accept(t testing.TB, l *transport.Listener) net.Conn {
 // wantPeer checks the result of Identify: uid, or no peer if uid is -1.
 func wantPeer(t *testing.T, c net.Conn, uid int) {
 	t.Helper()
-	p := transport.Identify(c)
+	p := peer.Identify(c)
 	if uid < 0 && (p.Auth != "" || p.UID != 0) {
 		t.Errorf("Identify(%s) = %+v, want no peer", c.LocalAddr(), p)
 	}
@@ -95,7 +96,7 @@ func TestOwnUser(t *testing.T) {
 	for _, addr := range addresses(t) {
 		client, server := connect(t, listen(t, addr))
 		wantPeer(t, server, os.Getuid())
-		p := transport.Identify(server)
+		p := peer.Identify(server)
 		want := object.Peer{Auth: "peer", UID: uint32(os.Getuid()), Channel: "tcp", Addr: client.LocalAddr().String()}
 		if server.LocalAddr().Network() == "unix" {
 			want.Channel, want.Addr = "unix", "unix"
@@ -282,7 +283,7 @@ func TestNotOurs(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	defer b.Close()
-	if p := transport.Identify(a); p != (object.Peer{}) {
+	if p := peer.Identify(a); p != (object.Peer{}) {
 		t.Errorf("Identify(a pipe) = %+v", p)
 	}
 	_, server := connect(t, listen(t, "127.0.0.1:0"))
@@ -304,7 +305,7 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	}
 	before := count()
 	for range 100 {
-		transport.Identify(server)
+		peer.Identify(server)
 	}
 	if after := count(); after > before {
 		t.Errorf("%d descriptors before, %d after", before, after)
@@ -317,7 +318,7 @@ func BenchmarkIdentify(b *testing.B) {
 		b.Run(server.LocalAddr().Network()+"/"+strings.SplitN(addr, ":", 2)[0], func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if transport.Identify(server).Auth == "" {
+				if peer.Identify(server).Auth == "" {
 					b.Fatal("nobody")
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/peer"
 )
 
 // OwnerListener listens on a Unix socket and accepts only this process's user and root. The file has mode 0600, and the
@@ -43,7 +44,7 @@ func (o *OwnerListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, ok := unixPeer(c)
+		uid, ok := peer.UnixUser(c)
 		if ok && (uid == 0 || int(uid) == os.Geteuid()) {
 			return c, nil
 		}

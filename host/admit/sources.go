@@ -4,7 +4,7 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/hearthhost/hearth/transport"
+	"github.com/hearthhost/hearth/transport/peer"
 )
 
 // MaxPerSource bounds the connections from one remote machine.
@@ -17,7 +17,7 @@ type Sources map[netip.Prefix]int
 
 // Add counts a connection. It reports false, and counts nothing, if its source has MaxPerSource connections.
 func (s Sources) Add(nc net.Conn) bool {
-	source, ok := transport.Network(nc)
+	source, ok := peer.Network(nc)
 	if !ok {
 		return true
 	}
@@ -30,7 +30,7 @@ func (s Sources) Add(nc net.Conn) bool {
 
 // Remove ends a connection that Add counted.
 func (s Sources) Remove(nc net.Conn) {
-	if source, ok := transport.Network(nc); ok {
+	if source, ok := peer.Network(nc); ok {
 		s[source]--
 		if s[source] <= 0 {
 			delete(s, source)

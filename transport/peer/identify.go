@@ -1,4 +1,4 @@
-package transport
+package peer
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 )
 
 // noUID is the kernel's value for an unknown user id. No user has it.
-const noUID = ^uint32(0)
+const NoUID = ^uint32(0)
 
 // Identify returns the OS user at the other end of c, as reported by the kernel.
 //
@@ -21,12 +21,12 @@ const noUID = ^uint32(0)
 //
 // Identify does not read from c and waits for the kernel only.
 func Identify(c net.Conn) object.Peer {
-	p := peerOf(c)
+	p := Address(c)
 	var uid uint32
 	var ok bool
 	switch c := c.(type) {
 	case *net.UnixConn:
-		uid, ok = unixPeer(c)
+		uid, ok = UnixUser(c)
 	case *net.TCPConn:
 		remote, known := addrPort(c.RemoteAddr())
 		local, knownToo := addrPort(c.LocalAddr())
@@ -35,14 +35,14 @@ func Identify(c net.Conn) object.Peer {
 			uid, ok = tcpPeer(c, local, remote)
 		}
 	}
-	if ok && uid != noUID {
+	if ok && uid != NoUID {
 		p.Auth, p.UID = object.AuthPeer, uid
 	}
 	return p
 }
 
 // peerOf returns the address and channel of a peer without a system call.
-func peerOf(c net.Conn) (p object.Peer) {
+func Address(c net.Conn) (p object.Peer) {
 	switch c := c.(type) {
 	case *net.UnixConn:
 		p.Channel, p.Addr = "unix", "unix"

@@ -1,4 +1,4 @@
-package transport
+package peer
 
 import (
 	"net"
@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixPeer returns the effective user id with which the peer connected.
-func unixPeer(c *net.UnixConn) (uid uint32, ok bool) {
+// UnixUser returns the effective user id with which the peer connected.
+func UnixUser(c *net.UnixConn) (uid uint32, ok bool) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, false

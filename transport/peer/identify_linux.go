@@ -1,4 +1,4 @@
-package transport
+package peer
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 )
 
 // unixPeer returns the effective user id with which the peer connected.
-func unixPeer(c *net.UnixConn) (uid uint32, ok bool) {
+func UnixUser(c *net.UnixConn) (uid uint32, ok bool) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return 0, false
