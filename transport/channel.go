@@ -56,7 +56,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peer.Address(nc)}
+	ch := &Channel{Conn: nonblock.Wrap(nc), Peer: peer.Describe(nc)}
 	ch.socket = ch.Conn
 	switch {
 	case first[0] == tlsHandshake:

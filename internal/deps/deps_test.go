@@ -80,7 +80,15 @@ var edges = []edge{
 			"internal/nonblock",
 			"internal/safefile",
 			"object",
+			"transport/peer",
 			"transport/signed",
+		},
+	},
+	{
+		pkg: "transport/peer",
+		why: "the kernel identifies a peer by its socket, without keys",
+		may: []string{
+			"object",
 		},
 	},
 	{
@@ -822,6 +830,7 @@ var edges = []edge{
 			"object",
 			"policy",
 			"transport",
+			"transport/peer",
 		},
 	},
 	{
@@ -1295,6 +1304,7 @@ var doors = []struct {
 		at: []string{
 			"internal/hangup",
 			"transport",
+			"transport/peer",
 			"sandbox/confine",
 			"sandbox/confine/controlgroup",
 			"sandbox/confine/rootfs",

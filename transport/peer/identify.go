@@ -1,3 +1,10 @@
+// Package peer identifies the process at the other end of a connection, as the kernel reports it.
+//
+// On a Unix socket the kernel stores the user who connected. On loopback TCP, Linux reports the owner of the peer's
+// socket: the package requests it by the exact addresses of the connection (NETLINK_SOCK_DIAG), and then checks that
+// the connection still exists. Every doubt means that the peer is not identified.
+//
+// The package does not authenticate by keys or certificates, and maps no user to a principal.
 package peer
 
 import (
@@ -7,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// noUID is the kernel's value for an unknown user id. No user has it.
+// NoUID is the kernel's value for an unknown user id. No user has it.
 const NoUID = ^uint32(0)
 
 // Identify returns the OS user at the other end of c, as reported by the kernel.
@@ -21,7 +28,7 @@ const NoUID = ^uint32(0)
 //
 // Identify does not read from c and waits for the kernel only.
 func Identify(c net.Conn) object.Peer {
-	p := Address(c)
+	p := Describe(c)
 	var uid uint32
 	var ok bool
 	switch c := c.(type) {
@@ -41,8 +48,8 @@ func Identify(c net.Conn) object.Peer {
 	return p
 }
 
-// peerOf returns the address and channel of a peer without a system call.
-func Address(c net.Conn) (p object.Peer) {
+// Describe returns the address and channel of a peer without a system call.
+func Describe(c net.Conn) (p object.Peer) {
 	switch c := c.(type) {
 	case *net.UnixConn:
 		p.Channel, p.Addr = "unix", "unix"

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixPeer returns the effective user id with which the peer connected.
+// UnixUser returns the effective user id with which the peer connected.
 func UnixUser(c *net.UnixConn) (uid uint32, ok bool) {
 	raw, err := c.SyscallConn()
 	if err != nil {
