@@ -2,5 +2,7 @@
 // type for both. It reads and writes headers, annotations, compression and signatures. Payloads belong to package
 // codec; the order of messages belongs to the host.
 //
+// A [Parser] finds messages in bytes and does no I/O. A [Reader] is a loop around it that reads a stream.
+//
 // Source: doc/wire.md "Messages"; vectors in testdata.
 package wire

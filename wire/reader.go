@@ -1,18 +1,11 @@
 package wire
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/hearthhost/hearth/object"
 )
-
-// DefaultMaxBytes is the default bound on the bytes of payload and annotations together.
-const DefaultMaxBytes = 8 << 20
 
 const (
 	firstBuffer = 512      // bytes of an idle connection
@@ -22,28 +15,14 @@ const (
 	idleReads   = 100      // consecutive reads without a byte or an error before Read fails
 )
 
-// Reader reads the messages of one connection. The first message determines the protocol; a later message of another
-// protocol is an error. Not safe for concurrent use.
+// Reader reads the messages of one connection from a stream. Not safe for concurrent use.
 type Reader struct {
-	// Check is called with each message between its header and the rest. Only the header fields are filled. Read
-	// returns its error unchanged. nil is allowed.
-	Check func(*Message) error
-
-	// Limit returns a higher bound in bytes for a message above the reader's bound. It is for bounds that can change
-	// while the reader waits. nil is allowed.
-	Limit func() int
-
-	// Reserve is called with the length of each message in bytes, before its buffer is allocated. It may block. Read
-	// returns its error unchanged; [Reader.Skip] then moves behind the message. nil is allowed.
-	Reserve func(n int) error
+	// Parser has the hooks, the bound and the protocol of the connection. Read calls its Parse; do not call it.
+	Parser
 
 	r          io.Reader
-	max        int
-	pinned     Protocol // protocol of the first message, 0 before it
-	claimed    Protocol // protocol in the latest header, even a malformed one
 	buf        []byte
-	start, end int   // unread bytes are buf[start:end]
-	rejected   int64 // bytes of the rejected message, from start
+	start, end int // unread bytes are buf[start:end]
 }
 
 // NewReader returns a Reader of r. max bounds payload and annotations of a message in bytes before inflation; 0 means
@@ -52,23 +31,6 @@ func NewReader(r io.Reader, max int) *Reader {
 	rd := &Reader{r: r}
 	rd.SetMax(max)
 	return rd
-}
-
-// SetMax changes the bound for later messages; 0 means [DefaultMaxBytes].
-func (r *Reader) SetMax(max int) {
-	if max <= 0 {
-		max = DefaultMaxBytes
-	}
-	r.max = max
-}
-
-// Protocol returns the protocol that the received bytes claim, even in a malformed message; 0 if unknown. A rejection
-// in that protocol is readable for the peer.
-func (r *Reader) Protocol() Protocol {
-	if r.pinned != 0 {
-		return r.pinned
-	}
-	return r.claimed
 }
 
 // Size returns the size of the reader's buffer in bytes.
@@ -98,46 +60,20 @@ func (r *Reader) Buffered() int { return r.end - r.start }
 // It returns io.EOF only if the stream ends before the first byte of the message, and io.ErrUnexpectedEOF later.
 // Other errors of the stream are returned unchanged. After a passed deadline Read may be called again.
 //
-// A malformed message is CodeInvalid. A message above the bound is CodeTooLarge and is not read beyond its header.
-// Both leave the position unchanged, so no later message can be read; [Reader.Skip] moves behind a message above the
-// bound. One error is different: for a correlation id of a wrong size, m is complete and the next message can be
-// read. It is CodeInvalid with Class "ValueError".
-//
-// Source: doc/wire.md "Messages" and "Bad messages".
+// The other errors are those of [Parser.Parse]. A message above the bound is not read beyond its header.
+// [Reader.Skip] moves behind it. After an error without a complete message the position is unchanged.
 func (r *Reader) Read(m *Message) error {
-	m.reset()
 	r.Release(keepBuffer)
-	h, err := r.header(m)
-	if err != nil {
-		return err
-	}
-	if r.Check != nil {
-		if err := r.Check(m); err != nil {
+	for {
+		size, need, err := r.Parse(r.buf[r.start:r.end], m)
+		if need == 0 {
+			r.start += size
+			return err
+		}
+		if err := r.fill(need); err != nil {
 			return err
 		}
 	}
-	// header has checked the bound: the lengths fit an int.
-	annotations, payload := int(h.annotations), int(h.payload)
-	if r.Reserve != nil {
-		if err := r.Reserve(h.size + annotations + payload); err != nil {
-			r.rejected = int64(h.size + annotations + payload)
-			return err
-		}
-	}
-	if err := r.fill(h.size + annotations + payload); err != nil {
-		return err
-	}
-	head := r.start + h.size
-	middle := head + annotations
-	end := middle + payload
-	err = m.annotate(r.buf[head:middle:middle])
-	if err != nil && !readable(err) {
-		return err
-	}
-	m.Payload = r.buf[middle:end:end]
-	r.pinned = m.Protocol
-	r.start = end
-	return err
 }
 
 // Detach transfers the memory of the latest message to the caller: no later Read writes to it.
@@ -147,66 +83,9 @@ func (r *Reader) Detach() {
 	r.buf = r.buf[:cap(r.buf)]
 }
 
-// readable reports whether the reader can continue after an error of annotate.
-func readable(err error) bool {
-	var e *object.Error
-	return errors.As(err, &e) && e.Class != ""
-}
-
-// header reads the header into m and checks the announced sizes. It does not consume the bytes.
-func (r *Reader) header(m *Message) (header, error) {
-	if err := r.fill(prefixBytes); err != nil {
-		return header{}, err
-	}
-	version, err := r.version()
-	if err != nil {
-		return header{}, err
-	}
-	var h header
-	if version == Pyro4 {
-		err = r.fill(header4Bytes)
-		if err == nil {
-			h, err = parse4(r.buf[r.start:], m)
-		}
-	} else {
-		err = r.fill(header5Bytes)
-		if err == nil {
-			h, err = parse5(r.buf[r.start:], m)
-		}
-	}
-	if err != nil {
-		return h, err
-	}
-	if n := int64(h.annotations) + int64(h.payload); n > int64(r.max) {
-		most := r.max
-		if r.Limit != nil {
-			most = max(most, r.Limit())
-		}
-		if n > int64(most) {
-			r.rejected = int64(h.size) + n
-			return h, tooLarge(version, n, most)
-		}
-	}
-	if m.Type < Connect || m.Type > Ping {
-		return h, r.badType(m)
-	}
-	return h, nil
-}
-
-// tooLarge returns the error for a message above the bound, in the text of its generation.
-func tooLarge(p Protocol, n int64, most int) error {
-	format := "message too large (%d, max=%d)"
-	if p == Pyro4 {
-		format = "max message size exceeded (%d where max=%d)"
-	}
-	return &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge, Msg: fmt.Sprintf(format, n, most)}
-}
-
-// ClassTooLarge is the Class of the error for a message above the bound. Pyro's peers raise this exception.
-const ClassTooLarge = "MessageTooLargeError"
-
-// Skip discards the message that Read or Reserve has just rejected. It discards at most most bytes and returns an
-// error if the message is longer. A peer that sends a whole message before it reads can then read a reply.
+// Skip discards the message that Read has just rejected as too large, or because of an error of Reserve. It discards at
+// most most bytes and returns an error if the message is longer. A peer that sends a whole message before it reads can
+// then read a reply.
 func (r *Reader) Skip(most int64) error {
 	left := r.rejected
 	r.rejected = 0
@@ -223,49 +102,6 @@ func (r *Reader) Skip(most int64) error {
 		return object.Errorf(object.CodeTooLarge, "more than %d bytes to skip", most)
 	}
 	return nil
-}
-
-func (r *Reader) badType(m *Message) error {
-	if m.Protocol == Pyro5 && r.pinned == 0 {
-		return object.Errorf(object.CodeInvalid, "invalid msg type %d received (expected: 1)", m.Type)
-	}
-	return object.Errorf(object.CodeInvalid, "invalid msg type %d received", m.Type)
-}
-
-// version returns the generation in the first six bytes.
-func (r *Reader) version() (Protocol, error) {
-	b := r.buf[r.start:]
-	if string(b[:len(magic)]) != magic {
-		if r.pinned == Pyro4 {
-			return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
-		}
-		if r.pinned == 0 && isHTTP(b[:prefixBytes]) {
-			return 0, ErrHTTP
-		}
-		return 0, object.Errorf(object.CodeInvalid, "invalid data")
-	}
-	number := binary.BigEndian.Uint16(b[4:])
-	p := Protocol(number)
-	r.claimed = guessProtocol(number)
-	known := p == Pyro4 || p == Pyro5
-	switch {
-	case known && (r.pinned == 0 || r.pinned == p):
-		return p, nil
-	case r.Protocol() == Pyro4:
-		return 0, object.Errorf(object.CodeInvalid, "invalid data or unsupported protocol version")
-	}
-	return 0, object.Errorf(object.CodeInvalid, "invalid protocol version: %d", number)
-}
-
-// ErrHTTP is the error for a first message that is an HTTP request or response.
-var ErrHTTP = object.Errorf(object.CodeInvalid, "invalid data: the other end speaks HTTP, not the Pyro protocol")
-
-// isHTTP reports whether b is the start of an HTTP request or response.
-func isHTTP(b []byte) bool {
-	starts := []string{
-		"GET ", "HEAD ", "POST ", "PUT ", "PATCH ", "DELETE", "OPTION", "CONNEC", "TRACE ", "PRI * ", "HTTP/",
-	}
-	return slices.ContainsFunc(starts, func(s string) bool { return strings.HasPrefix(string(b), s) })
 }
 
 // fill reads until n bytes are unread. The buffer grows with the received bytes, not with the announced size: a
