@@ -346,9 +346,14 @@ func (L *Thread) Args(i int) []Value {
 // Clear removes all values from the main thread's stack. It is called between runs.
 func (vm *VM) Clear() {
 	L := vm.Main
+	used := L.stack
+	if !vm.ran { // then only Push has written
+		used = used[:L.top]
+	}
+	vm.ran = false
 	L.top = 1
 	L.closeUpvals(0)
-	clear(L.stack)
+	clear(used)
 	vm.raised = nil
 	L.ci = L.base()
 	L.depth, L.overflowed = 0, false

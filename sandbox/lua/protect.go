@@ -58,6 +58,7 @@ func (vm *VM) Run(n int, notice func(L *Thread, v Value) string) (err error) {
 	L := vm.Main
 	at := L.top - n - 1
 	vm.current = L
+	vm.ran = true
 	vm.calls = 0
 	vm.buffers = 0
 	defer func() {
@@ -82,14 +83,19 @@ func (L *Thread) tryNoticed(at int, notice func(L *Thread, v Value) string) *Err
 	if notice == nil {
 		return L.try(at, -1, Nil)
 	}
-	var trace string
-	h := NewNative(func(L *Thread) int {
-		trace = notice(L, L.Get(1))
-		return 1 // the value itself, on top
-	})
-	e := L.try(at, -1, h.Value())
-	if e != nil {
-		e.Trace = trace
+	vm := L.vm
+	if vm.noticer == nil {
+		vm.noticer = NewNative(func(L *Thread) int {
+			L.vm.trace = L.vm.notice(L, L.Get(1))
+			return 1 // the value itself, on top
+		})
 	}
+	outer := vm.notice
+	vm.notice, vm.trace = notice, ""
+	e := L.try(at, -1, vm.noticer.Value())
+	if e != nil {
+		e.Trace = vm.trace
+	}
+	vm.notice, vm.trace = outer, ""
 	return e
 }

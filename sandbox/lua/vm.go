@@ -42,6 +42,10 @@ type VM struct {
 	raised       *Error    // value that is being raised
 	buffers      int64     // bytes that running native functions hold, see [Thread.Buffer]
 	killed       error     // reason for the end of the run
+	ran          bool      // since the last Clear
+	noticer      *Function // handler that calls notice; created once
+	notice       func(L *Thread, v Value) string
+	trace        string // result of notice
 	limits       Limits
 }
 
