@@ -259,6 +259,9 @@ func (s *State) Spent() int64 {
 	return s.meter.TakeTotal()
 }
 
+// Allocated returns the bytes that the state has allocated for values, garbage included. The count never decreases.
+func (s *State) Allocated() int64 { return s.vm.Allocated }
+
 // enterHook starts a call of init, close or handover. It pushes the function and the instance. leave ends the call.
 func (s *State) enterHook(ctx context.Context, fn *lua.Function) (leave func()) {
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)

@@ -20,6 +20,7 @@ type actor struct {
 	term        uint64     // of the leader that is in run; 0: another goroutine is
 	running     atomic.Pointer[job]
 	usage       sandbox.Usage // memory of state, counted while a call runs
+	allocated   int64         // by state until the end of the last call
 	evictErr    *object.Error // answer to the next call, set when the instance was evicted
 	state       *sandbox.State
 	openStreams map[uint64]*sandbox.Stream // streams whose functions are in state; nil: ended with the state
@@ -333,7 +334,7 @@ func (a *actor) serve(j *job) bool {
 		a.o.w.services.Log.Lost(a.o.id, j.replyErr)
 	}
 	if !broken {
-		a.o.w.memory.Enforce(a)
+		a.o.w.memory.EnforceAfter(a, a.allocatedBy(j))
 	}
 	j.finish(a.term) // before handover and close: the caller does not wait for them
 	if a.state != nil {
@@ -348,6 +349,15 @@ func (a *actor) serve(j *job) bool {
 	return !perCall || a.streamOnly || a.o.recycle(a)
 }
 
+// allocatedBy returns the bytes that the state has allocated since the last call, with the arguments and the reply of the
+// call that has ended.
+func (a *actor) allocatedBy(j *job) int64 {
+	n := a.state.Allocated()
+	allocated := n - a.allocated
+	a.allocated = n
+	return allocated + int64(len(j.call.Payload)+len(j.frame.B)+len(j.rest[0]))
+}
+
 // errCancelled is the answer to a call that was cancelled before it began.
 var errCancelled = object.Errorf(object.CodeCanceled, "the call was cancelled; not executed")
 
@@ -360,7 +370,7 @@ func (a *actor) ready(j *job, fresh bool) *object.Error {
 			return asError(err)
 		}
 		s.Report(&a.usage)
-		a.state = s
+		a.state, a.allocated = s, 0
 		fresh = true
 	}
 	if !fresh {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
@@ -25,6 +26,9 @@ type job struct {
 	body   []byte // body of the request's frame, which call.Payload aliases, unless it is large
 
 	req        sandbox.Request
+	format     format
+	args       func(to object.Sink) error // req.Args; created once
+	resetReply func()                     // req.ResetResult; created once
 	encoder    codec.Encoder
 	serializer codec.ID        // of encoder
 	bounded    bounded.Encoder // wraps encoder if that escapes texts
@@ -35,10 +39,11 @@ type job struct {
 	steps      int64         // VM instructions, those of init included
 	replyErr   *object.Error // the reply if it is an error
 
-	mu        sync.Mutex // guards the fields below, and id while the job is in use
-	begun     time.Time  // zero: the job waits
-	withdrawn bool       // the job has been answered and will not begin
-	cancelled bool
+	cancelled atomic.Bool
+
+	mu        sync.Mutex    // guards the fields below, and id while the job is in use
+	begun     time.Time     // zero: the job waits
+	withdrawn bool          // the job has been answered and will not begin
 	endErr    *object.Error // reply of a job that the worker ended
 	done      chan struct{} // nil until Done is called
 	onCancel  func()
@@ -46,7 +51,15 @@ type job struct {
 	released  bool // the job is recycled after the last callback
 }
 
-var jobs = sync.Pool{New: func() any { return new(job) }}
+var jobs = sync.Pool{New: func() any {
+	j := new(job)
+	j.args = func(to object.Sink) error { return j.format.DecodeCall(j.call.Payload, codec.Limits{}, to) }
+	j.resetReply = func() {
+		j.encoder.Reset(j.frame.B[:j.head])
+		j.bounded.Restart()
+	}
+	return j
+}}
 
 // maxPooledBytes bounds the buffers that are kept for reuse.
 const maxPooledBytes = 64 << 10
@@ -145,22 +158,17 @@ func (j *job) beginReply(f format) {
 	j.encoder.Reset(j.frame.B)
 }
 
-// request fills in the engine's request.
+// request fills in the engine's request. It does not allocate.
 func (j *job) request(f format) {
-	c := &j.call
-	j.req = sandbox.Request{
-		Kind: c.Kind, Method: c.Method, Batch: c.Batch,
-		Caller: c.Caller, Corr: c.Corr, Traceback: c.Traceback,
-		Args:   func(to object.Sink) error { return f.DecodeCall(c.Payload, codec.Limits{}, to) },
-		Result: j.encoder,
-		ResetResult: func() {
-			j.encoder.Reset(j.frame.B[:j.head])
-			j.bounded.Restart()
-		},
-		Classes: f,
-	}
+	c, r := &j.call, &j.req
+	j.format = f
+	r.Kind, r.Method, r.Batch = c.Kind, c.Method, c.Batch
+	r.Caller, r.Corr, r.Traceback = c.Caller, c.Corr, c.Traceback
+	r.Args, r.ResetResult = j.args, j.resetReply
+	r.Result, r.Classes = j.encoder, f
+	r.OwnedBuf = nil
 	if len(c.Payload) > link.Large { // then it is ours
-		j.req.OwnedBuf = c.Payload
+		r.OwnedBuf = c.Payload
 	}
 }
 
@@ -269,7 +277,8 @@ func (j *job) callback(f func()) {
 // recycle makes a released job ready for the next request.
 func (j *job) recycle() {
 	j.mu.Lock()
-	j.cancelled, j.done, j.onCancel, j.released = false, nil, nil, false
+	j.cancelled.Store(false)
+	j.done, j.onCancel, j.released = nil, nil, false
 	j.begun, j.withdrawn, j.endErr = time.Time{}, false, nil
 	j.mu.Unlock()
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
@@ -309,11 +318,12 @@ func (j *job) endCause() *object.Error {
 
 func (j *job) cancel(id uint64, cause *object.Error) {
 	j.mu.Lock()
-	if j.id != id || j.cancelled {
+	if j.id != id || j.cancelled.Load() {
 		j.mu.Unlock()
 		return
 	}
-	j.cancelled, j.endErr = true, cause
+	j.cancelled.Store(true)
+	j.endErr = cause
 	done, f := j.done, j.onCancel
 	if f != nil {
 		j.callbacks++
@@ -336,7 +346,7 @@ func (j *job) Done() <-chan struct{} {
 	defer j.mu.Unlock()
 	if j.done == nil {
 		j.done = make(chan struct{})
-		if j.cancelled {
+		if j.cancelled.Load() {
 			close(j.done)
 		}
 	}
@@ -345,9 +355,7 @@ func (j *job) Done() <-chan struct{} {
 
 // Err is part of context.Context.
 func (j *job) Err() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.cancelled {
+	if j.cancelled.Load() {
 		return context.Canceled
 	}
 	return nil
@@ -365,7 +373,7 @@ func (j *job) Value(key any) any {
 func (j *job) AfterFunc(f func()) func() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.cancelled {
+	if j.cancelled.Load() {
 		j.callbacks++
 		go j.callback(f)
 		return func() bool { return false }
@@ -381,7 +389,7 @@ func (j *job) AfterFunc(f func()) func() bool {
 	return func() bool {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		if j.id != id || j.cancelled {
+		if j.id != id || j.cancelled.Load() {
 			return false
 		}
 		j.onCancel = prev

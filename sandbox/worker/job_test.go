@@ -63,3 +63,18 @@ func TestCallbacksOfReleasedJobs(t *testing.T) {
 		next.release()
 	}
 }
+
+// TestRequestDoesNotAllocate prepares calls in a job that was used before.
+func TestRequestDoesNotAllocate(t *testing.T) {
+	w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}
+	w.jobs.Add(1)
+	j := newJob(w, 1)
+	defer j.release()
+	f := pyro.FormatOf(wire.Pyro5, codec.ByID(codec.Serpent))
+	if n := testing.AllocsPerRun(100, func() {
+		j.beginReply(f)
+		j.request(f)
+	}); n != 0 {
+		t.Errorf("a call allocates %v times before it runs", n)
+	}
+}

@@ -235,8 +235,8 @@ func (o *objectVersion) holdsState() bool {
 		o.predecessor != nil && o.predecessor.holdsState()
 }
 
-// recycle gives an actor of mode "call", which is active, the next waiting job, or makes it idle. It reports whether the
-// actor continues.
+// recycle gives an active actor of mode "call" the next waiting job, or makes it idle. It reports whether the actor
+// continues.
 func (o *objectVersion) recycle(a *actor) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

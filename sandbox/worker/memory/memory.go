@@ -16,6 +16,7 @@ import (
 	"runtime/metrics"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
@@ -23,10 +24,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 )
 
-// Limit enforces the limit. It is checked when a call ends, and every watchEvery while a call runs for long. Safe for
+// Limit enforces the limit. It is checked when calls end, and every watchEvery while a call runs for long. Safe for
 // concurrent use.
 type Limit struct {
-	limit int64 // bytes of the heap; 0: none
+	limit     int64        // bytes of the heap; 0: none
+	unchecked atomic.Int64 // bytes that calls have allocated since the last check
 
 	mu           sync.Mutex // guards the fields below; held while instances are evicted
 	instances    map[Instance]struct{}
@@ -103,12 +105,27 @@ func (m *Limit) All() []Instance {
 	return slices.Collect(maps.Keys(m.instances))
 }
 
+// Between two checks calls allocate at most 1/checkFraction of the limit, and callBytes for each call besides.
+const (
+	checkFraction = 64
+	callBytes     = 4 << 10
+)
+
+// EnforceAfter is Enforce after a call of self that has allocated some bytes. Most calls allocate little: it checks the
+// limit only if that could matter.
+func (m *Limit) EnforceAfter(self Instance, allocated int64) {
+	if m.limit > 0 && m.unchecked.Add(allocated+callBytes) > m.limit/checkFraction {
+		m.Enforce(self)
+	}
+}
+
 // Enforce evicts instances until live memory is below the limit. self is the instance that calls it between two calls
 // and is locked; nil if no instance calls it.
 func (m *Limit) Enforce(self Instance) {
 	if m.limit == 0 {
 		return
 	}
+	m.unchecked.Store(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all, live := heap()

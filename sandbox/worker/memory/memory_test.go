@@ -120,3 +120,20 @@ func TestNoLimit(t *testing.T) {
 		t.Error("an instance is evicted without a limit")
 	}
 }
+
+// TestEnforceAfter exceeds the limit by calls that allocate little each. The limit is enforced after some of them.
+func TestEnforceAfter(t *testing.T) {
+	l := newLimit(t, 32)
+	i := newInstance(l, "acme.a", 64, true)
+	runtime.GC()
+	l.EnforceAfter(i, 0)
+	if i.evicted != nil {
+		t.Error("a call that allocates nothing checks the limit")
+	}
+	for range 1 << 10 {
+		l.EnforceAfter(i, 64<<10)
+	}
+	if i.evicted == nil {
+		t.Error("calls that allocate 64 MiB in all do not check the limit")
+	}
+}
