@@ -349,8 +349,8 @@ func (a *actor) serve(j *job) bool {
 	return !perCall || a.streamOnly || a.o.recycle(a)
 }
 
-// allocatedBy returns the bytes that the state has allocated since the last call, with the arguments and the reply of the
-// call that has ended.
+// allocatedBy returns the bytes that the state has allocated since the call before, with the arguments and the reply of
+// the call that has ended.
 func (a *actor) allocatedBy(j *job) int64 {
 	n := a.state.Allocated()
 	allocated := n - a.allocated
