@@ -103,7 +103,10 @@ func FuzzFrame(f *testing.F) {
 		select {
 		case from := <-asked:
 			want := From{Tenant: "acme", Object: ask.Object}
-			if ask.Request == 2 {
+			switch ask.Request {
+			case 0: // the call of acme.x may be the cause
+				want.Chain = []object.ID{ask.Object}
+			case 2:
 				want.Corr, want.Chain = [16]byte{1}, []object.ID{"acme.first"}
 			}
 			if known := p.maxDurations[from.Object] > 0; err != nil || !known || !reflect.DeepEqual(from, want) {

@@ -27,11 +27,13 @@ type Service interface {
 type From struct {
 	Tenant object.Tenant
 	Object object.ID
-	// The call that the object runs. The fields are zero while init, close or handover runs.
+	// The call that the object runs. The fields except Chain are zero while init, close or handover runs.
 	Caller object.Caller
-	Conn   uint64      // connection of the call; it names the instance of an object of mode "session"
-	Corr   [16]byte    // correlation id
-	Chain  []object.ID // objects through which the call came, outermost first, without Object; belongs to Handle
+	Conn   uint64   // connection of the call; it names the instance of an object of mode "session"
+	Corr   [16]byte // correlation id
+	// Chain has the objects through which the call came, outermost first, without the last Object. It belongs to
+	// Handle. In init, close and handover it has Object as often as the longest chain of the worker's calls is long.
+	Chain []object.ID
 }
 
 // Budget is an account of bytes in flight, for example of a tenant. Acquire fails if n bytes exceed it. Release gives
@@ -160,13 +162,27 @@ func (p *process) register(h *hostCall) (refused *object.Error, err error) {
 	}
 	h.ctx, h.cancel = context.WithCancel(p.ctx)
 	p.hostCalls[h.id] = h
-	if w != nil {
-		c := w.call // belongs to the goroutine that waits for the reply: no reference leaves mu
-		h.from.Caller, h.from.Conn, h.from.Corr = c.Caller, c.Conn, c.Corr
-		h.from.Chain = append(slices.Grow[[]object.ID](nil, len(c.Chain)+1), c.Chain...) // with room for Object
-		h.next, w.hostCalls = w.hostCalls, h
+	if w == nil {
+		h.from.Chain = slices.Repeat([]object.ID{h.from.Object}, p.depthLocked())
+		return nil, nil
 	}
+	c := w.call // belongs to the goroutine that waits for the reply: no reference leaves mu
+	h.from.Caller, h.from.Conn, h.from.Corr = c.Caller, c.Conn, c.Corr
+	h.from.Chain = append(slices.Grow[[]object.ID](nil, len(c.Chain)+1), c.Chain...) // with room for Object
+	h.next, w.hostCalls = w.hostCalls, h
 	return nil, nil
+}
+
+// depthLocked returns the length of the longest chain of an open call. An op without a request gets a chain of that
+// length: any open call may be its cause, for example by the first call of an object, which runs init. A hijacked
+// worker that hides the cause gains nothing.
+func (p *process) depthLocked() (depth int) {
+	for _, w := range p.pending {
+		if w.call != nil {
+			depth = max(depth, len(w.call.Chain))
+		}
+	}
+	return depth
 }
 
 // unregister takes a host call that has ended out of the tables.

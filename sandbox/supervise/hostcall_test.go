@@ -131,6 +131,47 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 	}
 }
 
+// TestChainWithoutRequest plays a hijacked worker that hides the cause of its calls: it sends them without a request, as
+// init does. Each call comes back to the worker as the next one. The chain grows nevertheless, so the limit of the depth
+// holds.
+func TestChainWithoutRequest(t *testing.T) {
+	const most = 8 // the dispatcher's limit
+	var tenant *Tenant
+	var chains [][]object.ID // of calls, outermost first
+	call := func(ctx context.Context, from object.ID, _ bool, c *object.Call) (object.Reply, error) {
+		c.Chain = append(c.Chain, from)
+		if len(c.Chain) > most {
+			return object.Reply{}, object.Errorf(object.CodeExhausted, "too deep")
+		}
+		return tenant.Invoke(ctx, c)
+	}
+	tenant = newTenant(Config{Services: objectCalls(call)}, object.Limits{MaxDuration: time.Hour})
+	open := map[uint64]uint64{} // requests of the host by the worker's host calls
+	_, _ = startFake(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {
+		switch d := (&link.Decoder{B: body}); typ {
+		case link.Call:
+			var c object.Call
+			d.CallFields(&c)
+			chains = append(chains, c.Chain)
+			open[id] = id
+			f.send(t, link.HostCall, id, func(e *link.Encoder) {
+				e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+				e.PutObjectCall(&link.ObjectCall{To: "acme.x", Kind: object.Invoke, Method: "m"})
+			})
+		case link.HostReply:
+			f.reply(t, open[id])
+		}
+		return nil
+	})
+	first := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Chain: []object.ID{"other.a", "other.b"}}
+	if _, err := tenant.Invoke(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if len(chains) != most-1 { // from a chain of 2 to one of 8
+		t.Errorf("%d calls, want %d: chains %v", len(chains), most-1, chains)
+	}
+}
+
 // TestBrokenOpsEndTheWorker sends invalid ops. Each ends the worker.
 func TestBrokenOpsEndTheWorker(t *testing.T) {
 	for name, put := range map[string]func(e *link.Encoder){
