@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/tick"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -119,16 +120,10 @@ func (s *streams) orphan(session uint64) {
 
 // SweepStreams closes expired streams until ctx is done.
 func (d *Dispatcher) SweepStreams(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			d.streams.expire(now)
-		}
-	}
+	tick.Every(ctx, time.Second, func(now time.Time) bool {
+		d.streams.expire(now)
+		return true
+	})
 }
 
 // expire closes the streams whose time is over, except busy ones.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/procstat"
+	"github.com/hearthhost/hearth/internal/tick"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -22,6 +23,7 @@ type Registry struct {
 	Unauthenticated atomic.Uint64 // connections that failed authentication
 	Unowned         atomic.Uint64 // denials about objects of no tenant
 	Unaudited       atomic.Uint64 // calls rejected because the audit log could not be written
+	Accepted        atomic.Uint64 // accepted connections, rejected ones included
 	Rejected        atomic.Uint64 // connections rejected: host full or draining, or too many from one address
 	OverConnections atomic.Uint64 // connections of principals above their limit
 	ClosedIdle      atomic.Uint64 // idle connections closed to free a place
@@ -157,18 +159,12 @@ const peakEvery = 10 * time.Second
 
 // Watch samples the processes of all tenants until ctx is done.
 func (r *Registry) Watch(ctx context.Context) {
-	tick := time.NewTicker(peakEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			for _, t := range r.Current.Load().Tenants {
-				t.Processes.Spent()
-			}
+	tick.Every(ctx, peakEvery, func(time.Time) bool {
+		for _, t := range r.Current.Load().Tenants {
+			t.Processes.Spent()
 		}
-	}
+		return true
+	})
 }
 
 // Begin counts a call that begins and returns its start time.

@@ -439,6 +439,7 @@ var edges = []edge{
 			"internal/procstat",
 			"internal/redact",
 			"internal/socketpair",
+			"internal/tick",
 			"object",
 			"sandbox/confine",
 			"sandbox/link",
@@ -609,6 +610,7 @@ var edges = []edge{
 			"host/snapshot",
 			"host/trace",
 			"host/usage",
+			"internal/tick",
 			"object",
 			"policy",
 		},
@@ -772,6 +774,10 @@ var edges = []edge{
 		why: "reports ends of connections that no goroutine reads",
 	},
 	{
+		pkg: "internal/tick",
+		why: "calls functions at intervals",
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
@@ -838,6 +844,7 @@ var edges = []edge{
 		why: "it counts and reports and does not run calls",
 		may: []string{
 			"internal/procstat",
+			"internal/tick",
 			"object",
 		},
 	},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/tick"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -15,26 +16,20 @@ const DefaultIdle = 5 * time.Minute
 // stream, no call. It returns when the process ends.
 func (p *process) retireWhenIdle() {
 	idle := p.t.cfg.Idle
-	tick := time.NewTicker(idle)
-	defer tick.Stop()
 	seen := uint64(0)
-	for {
-		select {
-		case <-p.done:
-			return
-		case <-tick.C:
-		}
+	tick.Every(p.ctx, idle, func(time.Time) bool {
 		last, pending := p.requests()
 		if pending || last != seen {
 			seen = last
-			continue
+			return true
 		}
 		if held, _ := p.queryHeld(); held == heldNothing && p.retire(seen+1) {
 			p.t.cfg.Log.Info("worker stopped: no calls", "pid", p.PID(), "for", idle)
-			return
+			return false
 		}
 		seen, _ = p.requests()
-	}
+		return true
+	})
 }
 
 // requests returns the number of the last request, and whether a request or a host call is open.
@@ -69,27 +64,19 @@ const retirePause = 200 * time.Millisecond
 
 // Retire waits until no call and no stream is open, or ctx is done. The host must send no new calls.
 func (t *Tenant) Retire(ctx context.Context) {
-	tick := time.NewTicker(retirePause)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	tick.Every(ctx, retirePause, func(time.Time) bool {
 		t.mu.Lock()
 		p := t.proc
 		t.mu.Unlock()
 		if p == nil {
-			return
+			return false
 		}
 		if _, pending := p.requests(); pending {
-			continue
+			return true
 		}
-		if held, err := p.queryHeld(); err == nil && held != heldCalls {
-			return
-		}
-	}
+		held, err := p.queryHeld()
+		return err != nil || held == heldCalls
+	})
 }
 
 // retire rejects further requests and stops the worker. It returns false if a request came after last.
