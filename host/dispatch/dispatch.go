@@ -123,10 +123,7 @@ type admitted struct {
 // Do runs a call and returns its reply. The backend receives ctx and its cancellation. The text of an error includes
 // whether the call was executed.
 func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
-	if r.Slot == nil {
-		r.Slot = new(admit.Slot)
-		defer func() { d.cfg.Queue.Release(r.Slot, true); r.Slot = nil }()
-	}
+	defer d.lendSlot(r)()
 	a, err := d.begin(ctx, r)
 	if err != nil {
 		return object.Reply{}, err
@@ -143,10 +140,7 @@ func (d *Dispatcher) Do(ctx context.Context, r *Request) (object.Reply, error) {
 // starts. It calls done once, with the reply or the error, possibly before Start returns. It closes a stream that the
 // call opens.
 func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Reply, error)) {
-	if r.Slot == nil {
-		r.Slot = new(admit.Slot)
-		defer func() { d.cfg.Queue.Release(r.Slot, true); r.Slot = nil }()
-	}
+	defer d.lendSlot(r)()
 	a, err := d.begin(ctx, r)
 	if err != nil {
 		done(object.Reply{}, err)
@@ -165,6 +159,18 @@ func (d *Dispatcher) Start(ctx context.Context, r *Request, done func(object.Rep
 		done(reply, err)
 	}()
 	<-placed
+}
+
+// lendSlot gives a slot to a request without one. The caller calls release at the end of the request.
+func (d *Dispatcher) lendSlot(r *Request) (release func()) {
+	if r.Slot != nil {
+		return func() {}
+	}
+	r.Slot = new(admit.Slot)
+	return func() {
+		d.cfg.Queue.Release(r.Slot, true)
+		r.Slot = nil
+	}
 }
 
 // begin admits and authorizes a call. The caller of begin releases the grant.

@@ -40,9 +40,6 @@ func (d *Dispatcher) NewSession() *Session {
 	return s
 }
 
-// Sessions returns the number of sessions made so far.
-func (d *Dispatcher) Sessions() uint64 { return d.sessions.last.Load() }
-
 // SetPrincipal sets the principal of the session's calls. Call it before the first call.
 func (s *Session) SetPrincipal(p object.Principal) { s.flow = admit.PrincipalFlow(p) }
 
