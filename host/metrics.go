@@ -99,8 +99,8 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.family("hearth_connections", gauge, "Open connections, by authentication state.")
 	e.count(uint64(s.Connections-s.Unauthenticated), "state", "authenticated")
 	e.count(uint64(s.Unauthenticated), "state", "unauthenticated")
-	e.family("hearth_connections_total", counter, "Accepted connections.")
-	e.count(h.dispatch.Sessions())
+	e.family("hearth_connections_total", counter, "Accepted connections, rejected ones included.")
+	e.count(h.usage.Accepted.Load())
 	e.family("hearth_connections_refused_total", counter,
 		"Rejected connections: no capacity, too many of the principal, or a peer that is not in the policy.")
 	e.count(h.usage.Rejected.Load(), "reason", "capacity")

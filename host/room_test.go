@@ -149,3 +149,19 @@ func TestUnauthenticatedMakeRoom(t *testing.T) {
 		t.Errorf("the oldest silent connection: %v, want EOF", err)
 	}
 }
+
+// TestEachConnectionCountsOnce: a connection for which a full host has no room counts as accepted and as refused.
+func TestEachConnectionCountsOnce(t *testing.T) {
+	h, _ := sharingHost(t, sharesPolicy, limitConns(0), answerOne)
+	nc, err := net.Dial("tcp", h.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Read(make([]byte, 1)); err == nil {
+		t.Fatal("a full host sends bytes")
+	}
+	if accepted, refused := h.usage.Accepted.Load(), h.usage.Rejected.Load(); accepted != 1 || refused != 1 {
+		t.Errorf("%d accepted, %d refused, want 1 and 1", accepted, refused)
+	}
+}

@@ -188,6 +188,7 @@ func (s *Server) accept(l *transport.Listener, name string) {
 
 // admit starts serving a connection, unless the host has too many.
 func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
+	s.usage.Accepted.Add(1)
 	c := newConn(s, nc, l, name)
 	s.mu.Lock()
 	var closed []*conn
