@@ -458,6 +458,7 @@ var edges = []edge{
 			"sandbox/confine",
 			"sandbox/link",
 			"sandbox/worker/bounded",
+			"sandbox/worker/leader",
 			"sandbox/worker/memory",
 			"sandbox/worker/services",
 		},
@@ -776,6 +777,13 @@ var edges = []edge{
 	{
 		pkg: "internal/tick",
 		why: "calls functions at intervals",
+	},
+	{
+		pkg: "sandbox/worker/leader",
+		why: "it runs what frames cause and knows no call",
+		may: []string{
+			"sandbox/link",
+		},
 	},
 	{
 		pkg: "host",

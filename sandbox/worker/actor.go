@@ -11,13 +11,13 @@ import (
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
-// actor is one instance of an object with its queue of jobs. While it has work, one goroutine is in run and holds
+// actor is one instance of an object with its queue of jobs. While it has work, one goroutine is in Run and holds
 // stateMu. Other goroutines, such as that of the memory limit, use the state when they hold it. An actor without work
 // has no goroutine.
 type actor struct {
 	o           *objectVersion
 	stateMu     sync.Mutex // guards the fields up to mu
-	term        uint64     // of the leader that is in run; 0: another goroutine is
+	term        uint64     // of the leader that is in Run; 0: another goroutine is
 	running     atomic.Pointer[job]
 	usage       sandbox.Usage // memory of state, counted while a call runs
 	allocated   int64         // by state until the end of the last call
@@ -31,7 +31,7 @@ type actor struct {
 	initState  []byte         // state that the next instance gets in init; nil: none
 
 	mu            sync.Mutex // guards the fields below
-	active        bool       // a goroutine is in run or about to call it, or the actor has ended
+	active        bool       // a goroutine is in Run or about to call it, or the actor has ended
 	queue         []*job
 	max           int            // length of queue
 	closeRequests []uint64       // streams to close
@@ -92,7 +92,7 @@ func (a *actor) enqueue(j *job) *actor {
 // start runs an actor in another goroutine, unless a is nil.
 func start(a *actor) {
 	if a != nil {
-		a.o.w.crew.do(task{actor: a})
+		a.o.w.leader.Go(a)
 	}
 }
 
@@ -130,9 +130,9 @@ func (a *actor) endStream(id uint64) {
 	a.startLocked()
 }
 
-// run runs the jobs of an active actor until it has no work or ends. term is that of the leader if the leader calls it,
+// Run runs the jobs of an active actor until it has no work or ends. term is that of the leader if the leader calls it,
 // otherwise 0.
-func (a *actor) run(term uint64) {
+func (a *actor) Run(term uint64) {
 	a.receiveHandover()
 	a.stateMu.Lock()
 	a.term = term
@@ -143,7 +143,7 @@ func (a *actor) run(term uint64) {
 	}
 }
 
-// receiveHandover waits for the state that the actor receives, if any. Only the goroutine in run reads incoming.
+// receiveHandover waits for the state that the actor receives, if any. Only the goroutine in Run reads incoming.
 func (a *actor) receiveHandover() {
 	if a.incoming == nil {
 		return
@@ -151,7 +151,7 @@ func (a *actor) receiveHandover() {
 	select {
 	case <-a.incoming.ready:
 	default:
-		a.o.w.takeOver() // the predecessor may need the leader to finish its call
+		a.o.w.leader.TakeOver() // the predecessor may need the leader to finish its call
 		<-a.incoming.ready
 	}
 	a.initState, a.incoming = a.incoming.state, nil

@@ -234,7 +234,7 @@ func (j *job) fail(err *object.Error) {
 	if j.begin() {
 		j.failure(err)
 		j.frame.SetSteps(uint64(j.steps))
-		j.w.forget(j.id, 0)
+		j.w.forget(j.id)
 		j.w.Post(j.frame.Frame())
 	}
 	j.release()

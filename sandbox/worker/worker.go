@@ -4,7 +4,7 @@
 // A request of the host becomes a job. The leader gives it to an [objectVersion], which gives it to an actor.
 //
 // Ownership:
-//   - The leader is the goroutine that reads the link, see [leadership]. It owns the table of objects. It runs actors
+//   - The leader is the goroutine that reads the link, see package leader. It owns the table of objects. It runs actors
 //     itself and never waits for a write.
 //   - An actor owns one Lua state and a queue of jobs. One goroutine at a time runs its jobs: the leader or another.
 //   - A job belongs to the goroutine that holds it and ends with exactly one reply.
@@ -35,6 +35,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/leader"
 	"github.com/hearthhost/hearth/sandbox/worker/memory"
 	"github.com/hearthhost/hearth/sandbox/worker/services"
 )
@@ -84,7 +85,6 @@ func Serve(conn Conn, linger bool) error { return newProcess(conn, 0).serve(ling
 // newProcess returns a worker without objects. Its instances hold at most 3/8 of bytes; 0 is no limit.
 func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
-		linkEnd: make(chan error, 1),
 		conn:    conn,
 		out:     link.NewWriter(conn),
 		memory:  memory.New(object.MaxInstanceBytes(bytes)),
@@ -95,7 +95,7 @@ func newProcess(conn Conn, bytes int64) *process {
 		streams: map[uint64]*actor{},
 	}
 	w.services = services.New(w)
-	w.crew = newCrew(w)
+	w.leader = leader.New(w.out, w.frameRunner, w.busy)
 	if bytes > 0 {
 		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
@@ -110,9 +110,7 @@ func (w *process) serve(linger bool) error {
 	if err != nil {
 		return err
 	}
-	w.in, w.linger = in, linger
-	w.crew.do(task{term: w.leader.term})
-	err = <-w.linkEnd
+	err = w.leader.Serve(in, linger)
 	w.end()
 	if w.stopping && errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF) {
 		return nil
@@ -149,24 +147,21 @@ func (w *process) end() {
 	for _, a := range w.memory.All() {
 		a.(*actor).stop(true)
 	}
-	w.crew.end()
+	w.leader.End()
 }
 
 // process is one worker: a link to the host and the objects of a tenant.
 type process struct {
-	conn    Conn
-	out     *link.Writer
-	linger  bool       // of link.Reader.Fill
-	linkEnd chan error // receives the error that ends the link
+	conn   Conn
+	out    *link.Writer
+	leader *leader.Group
 
 	// Owned by the leader.
-	in       *link.Reader
 	stopping bool                         // Stop has come
 	objects  map[object.ID]*objectVersion // versions in use
 	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
 	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
 
-	crew     *crew
 	memory   *memory.Limit
 	services *services.Set // services that the running objects use
 
@@ -175,11 +170,19 @@ type process struct {
 
 	jobs sync.WaitGroup // queued and running jobs
 
-	mu         sync.Mutex // guards the fields below
-	leader     leadership
+	mu         sync.Mutex        // guards the fields below
 	running    map[uint64]*job   // queued and running jobs by request
 	streams    map[uint64]*actor // actors of the open streams, by stream
 	lastStream uint64
+}
+
+// frameRunner is frame for the leader.
+func (w *process) frameRunner(f link.Frame) (leader.Runner, error) {
+	a, err := w.frame(f)
+	if a == nil {
+		return nil, err
+	}
+	return a, err
 }
 
 // frame handles one frame of the host. It returns the actor that the caller must run, if any.
@@ -297,7 +300,7 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		}
 	case link.Withdraw:
 		if j := w.job(id); j != nil && j.withdrawIf(id) {
-			w.forget(id, 0)
+			w.forget(id)
 			var e link.Encoder
 			e.Begin(link.Withdrawn, id)
 			w.Post(e.Frame())
@@ -358,7 +361,7 @@ func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, e
 		Libs:       w.libs[v.Libs],
 		Services:   w.services.Sandbox(),
 		Classes:    pyro.ObjectCalls,
-		OnCompute:  w.takeOver,
+		OnCompute:  w.leader.TakeOver,
 		OnLongCall: w.longCall,
 	}, err
 }
@@ -448,13 +451,12 @@ func (w *process) job(id uint64) *job {
 	return w.running[id]
 }
 
-// forget removes the job of a request from the table. It reports whether the table is empty then, and whether the
-// leader of a term still leads.
-func (w *process) forget(id, term uint64) (last, leads bool) {
+// forget removes the job of a request from the table. It reports whether the table is empty then.
+func (w *process) forget(id uint64) (last bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.running, id)
-	return len(w.running) == 0, w.leader.running && w.leader.term == term
+	return len(w.running) == 0
 }
 
 // pong answers a ping with the running jobs and their times.
@@ -474,6 +476,12 @@ func (w *process) pong(id uint64) {
 	w.Post(e.Frame())
 }
 
+// Send writes a frame. It may wait until the host reads.
+func (w *process) Send(e *link.Encoder) { w.leader.Send(e) }
+
+// SendAndWait is Send for a goroutine that then waits for the host.
+func (w *process) SendAndWait(e *link.Encoder) { w.leader.SendAndWait(e) }
+
 // Post sends a frame without waiting. If too much waits for the host, the host's next frame ends the process.
 func (w *process) Post(frame []byte) {
 	if err := w.out.Post(frame); errors.Is(err, link.ErrStalled) {
@@ -487,11 +495,12 @@ const longSteps = 10_000
 // reply sends the reply of a job that ran. The reply of a short job waits for those of other running jobs, so that one
 // system call writes them. term is that of the leader if the leader runs the job, otherwise 0.
 func (w *process) reply(j *job, term uint64) {
-	last, leads := w.forget(j.id, term)
+	last := w.forget(j.id)
+	leads := w.leader.Leads(term)
 	frame := j.frame.FramePrefix(len(j.rest[0]) + len(j.rest[1]))
 	large := len(frame)+len(j.rest[0])+len(j.rest[1]) > link.Large
 	if leads && large {
-		w.takeOver() // writing it may wait
+		w.leader.TakeOver() // writing it may wait
 	}
 	var err error
 	switch {

@@ -154,7 +154,7 @@ func TestTakeOverRace(t *testing.T) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		for range progress {
-			c.w.takeOver()
+			c.w.leader.TakeOver()
 		}
 	})
 	sent := make(chan map[uint64]object.ID, 1)

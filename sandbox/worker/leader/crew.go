@@ -1,9 +1,9 @@
-package worker
+package leader
 
-// crew runs tasks in goroutines. It keeps some goroutines for later tasks: a new one has a small stack, which grows
+// crew does tasks in goroutines. It keeps some goroutines for later tasks: a new one has a small stack, which grows
 // several times in its first call.
 type crew struct {
-	w     *process
+	group *Group
 	tasks chan task     // without a buffer: a goroutine that waits takes the task
 	spare chan struct{} // holds a token for each goroutine that waits or is about to
 	ended chan struct{} // closed when no goroutine shall wait
@@ -12,19 +12,17 @@ type crew struct {
 // maxSpare bounds the goroutines that wait for a task.
 const maxSpare = 64
 
-// task is the work of one goroutine: it runs an actor, or leads in a term if actor is nil.
+// task is the work of one goroutine: it runs a Runner, or leads in a term if runner is nil.
 type task struct {
-	actor *actor
-	term  uint64
+	runner Runner
+	term   uint64
 }
 
-func newCrew(w *process) *crew {
-	return &crew{
-		w:     w,
-		tasks: make(chan task),
-		spare: make(chan struct{}, maxSpare),
-		ended: make(chan struct{}),
-	}
+func (c *crew) init(g *Group) {
+	c.group = g
+	c.tasks = make(chan task)
+	c.spare = make(chan struct{}, maxSpare)
+	c.ended = make(chan struct{})
 }
 
 // do has a goroutine do a task. It does not wait.
@@ -39,10 +37,10 @@ func (c *crew) do(t task) {
 // loop does tasks until enough other goroutines wait for one, or the crew has ended.
 func (c *crew) loop(t task) {
 	for {
-		if t.actor != nil {
-			t.actor.run(0)
+		if t.runner != nil {
+			t.runner.Run(0)
 		} else {
-			c.w.lead(t.term)
+			c.group.lead(t.term)
 		}
 		select {
 		case c.spare <- struct{}{}:
