@@ -48,7 +48,7 @@ bench: ## run benchmarks COUNT times each (10) and summarise them with benchstat
 pgo: ## rebuild cmd/hearth/default.pgo, the profile that optimises the binary: a minute
 	@bash internal/ci/pgo.sh '$(GO)'
 
-bench-peers: build ## compare Hearth with Pyro4, Redis, gRPC and go-plugin in doc/performance.md: under 6 minutes
+bench-peers: build ## compare Hearth with Pyro4, Redis, gRPC and go-plugin in doc/performance.md: under 7 minutes
 	@bash internal/ci/ensure-peers.sh
 	CGO_ENABLED=0 $(GO) build -C bench -trimpath -o ../build/bench .
 	build/bench -doc doc/performance.md -svg doc/bench-peers.svg
