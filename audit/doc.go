@@ -6,6 +6,9 @@
 // key: an attacker who can rewrite the rest of the log can forge it. To protect against the host's own user, store the
 // head elsewhere. The host logs it at every start, rotation and stop.
 //
+// A [Round] holds the records of several decisions for one write. The log writes the rounds that arrive during a write
+// together. A failed write leaves nothing of them in the file, and each of their calls is refused.
+//
 // Old files are removed. Before that, their evidence moves to the kept file, and the log records its SHA-256: see
 // package evidence. Package trail reads and verifies logs.
 //

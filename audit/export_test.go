@@ -41,6 +41,13 @@ func (l *Log) Look() {
 	l.file.checked = l.file.checked.Add(-1e12)
 }
 
+// Refuses reports whether decisions do not wait for the current write.
+func (l *Log) Refuses() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stalled
+}
+
 // MaxShare is the bound on one owner's share of the kept file.
 const MaxShare = evidence.MaxShare
 
@@ -78,4 +85,13 @@ func HangWrites() (hang, goOn, restore func()) {
 	return func() { hangs.Store(true) },
 		sync.OnceFunc(func() { hangs.Store(false); close(end) }),
 		func() { writeAt, times, closeTimeout = good, usual, patience }
+}
+
+// HookWrites makes hook do the writes of all logs until restore. write writes the first n bytes of p.
+func HookWrites(hook func(p []byte, write func(n int) error) error) (restore func()) {
+	good := writeAt
+	writeAt = func(h *os.File, p []byte, at int64) error {
+		return hook(p, func(n int) error { return good(h, p[:n], at) })
+	}
+	return func() { writeAt = good }
 }

@@ -43,6 +43,7 @@ const maxQueue = 1 << 20
 // goroutine. If the disk hangs, Write waits for a bounded time; see watch.go.
 type Log struct {
 	cfg     Config
+	rounds  sync.Pool     // empty rounds of Write and Post
 	permits atomic.Uint64 // permits so far, for sampling
 	written atomic.Uint64 // records written since the log was opened
 	lost    atomic.Uint64 // records dropped since the log was opened
@@ -90,6 +91,7 @@ func Open(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg, syncStop: make(chan struct{}), keepStop: make(chan struct{})}
 	l.file.cfg, l.file.rotated = &l.cfg, make(chan struct{}, 1)
 	l.cur = l.batch()
+	l.rounds.New = func() any { return l.NewRound() }
 	if err := l.file.open(); err != nil {
 		return nil, err
 	}
@@ -102,30 +104,20 @@ func Open(cfg Config) (*Log, error) {
 }
 
 // Write writes a decision to the log and returns when it is written. With [Config.Drop] it does not wait. The error is
-// [ErrUnwritten].
-func (l *Log) Write(r *Record) error {
-	if !l.records(r) {
-		return nil
-	}
-	line := func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') }
-	if l.cfg.Drop {
-		return l.put(noWait, line)
-	}
-	err := l.put(decision, line)
-	if err == errNotQueued { //nolint:errorlint // it is not wrapped
-		if r.Permit {
-			return ErrUnwritten
-		}
-		err = l.put(noWait, line) // the call is denied in any case
-	}
-	return err
+// [ErrUnwritten]. A denial without an error may be queued only.
+func (l *Log) Write(rec *Record) error {
+	r := l.rounds.Get().(*Round)
+	defer l.rounds.Put(r)
+	r.Add(rec)
+	return r.Commit()
 }
 
 // Post is Write without waiting for the disk, for decisions that stand even if the record is lost.
-func (l *Log) Post(r *Record) {
-	if l.records(r) {
-		_ = l.put(noWait, func(b []byte) []byte { return append(r.append(b, time.Now()), '\n') })
-	}
+func (l *Log) Post(rec *Record) {
+	r := l.rounds.Get().(*Round)
+	defer l.rounds.Put(r)
+	r.Add(rec)
+	r.post()
 }
 
 // records reports whether the log takes a record; permits may be sampled.
@@ -135,16 +127,16 @@ func (l *Log) records(r *Record) bool {
 
 // Note writes an event that is not a decision and returns when it is written. attrs are names and values in pairs.
 func (l *Log) Note(event string, attrs ...string) error {
-	return l.put(note, func(b []byte) []byte { return appendNote(b, event, attrs) })
+	return l.put(note, noteLine(event, attrs), 1)
 }
 
 // PostNote is Note without waiting for the disk.
 func (l *Log) PostNote(event string, attrs ...string) {
-	_ = l.put(noWait, func(b []byte) []byte { return appendNote(b, event, attrs) })
+	_ = l.put(noWait, noteLine(event, attrs), 1)
 }
 
-func appendNote(b []byte, event string, attrs []string) []byte {
-	b = appendEvent(b, time.Now(), event)
+func noteLine(event string, attrs []string) []byte {
+	b := appendEvent(nil, time.Now(), event)
 	for i := 0; i+1 < len(attrs); i += 2 {
 		b = appendField(b, attrs[i], attrs[i+1])
 	}
@@ -160,28 +152,28 @@ const (
 	note             // until it is written
 )
 
-// errNotQueued reports that a line is not in the log and will not be written.
+// errNotQueued reports that lines are not in the log and will not be written.
 var errNotQueued = &object.Error{Code: ErrUnwritten.Code, Msg: ErrUnwritten.Msg}
 
-// put adds a line, which ends with '\n', to the current batch. It returns when the line is written, or as wait
-// requires.
-func (l *Log) put(wait waiting, appendTo func([]byte) []byte) error {
+// put adds n lines, each of which ends with '\n', to the current batch. It returns when they are written, or as wait
+// requires. One write contains all of them.
+func (l *Log) put(wait waiting, lines []byte, n int) error {
 	l.mu.Lock()
 	b := l.cur
 	if full := l.closed || len(b.lines) > maxQueue; full || l.stalled && wait == decision {
 		defer l.mu.Unlock()
 		switch wait { //nolint:exhaustive // the others need nothing
 		case noWait:
-			l.dropped++
-			l.lost.Add(1)
+			l.dropped += uint64(n)
+			l.lost.Add(uint64(n))
 			return nil
 		case note:
 			return ErrUnwritten
 		}
-		// The caller decides: a denial may be queued without waiting, a permit must not.
+		// The round decides: a denial may be queued without waiting, a permit must not.
 		return errNotQueued
 	}
-	b.lines = appendTo(b.lines)
+	b.lines = append(b.lines, lines...)
 	first := !b.claimed
 	b.claimed = true
 	if wait != noWait || first {
@@ -197,7 +189,7 @@ func (l *Log) put(wait waiting, appendTo func([]byte) []byte) error {
 		}
 		defer l.mu.Unlock()
 		if !b.done {
-			l.late++
+			l.late += uint64(n)
 			_ = l.result(b)
 			return ErrUnwritten
 		}

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/hex"
-	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -14,6 +13,7 @@ type Record struct {
 	Event     string // "call", "see" (an object's description) or "connect"
 	Permit    bool
 	Caller    *object.Caller
+	Cache     *CallerCache  // of the caller's connection; nil if Caller is rendered for this record
 	Object    object.ID     // requested id, cut to maxName bytes
 	Method    object.Method // requested method, cut likewise; may be ""
 	Reason    string        // rule, or the reason of a denial
@@ -27,27 +27,20 @@ type Record struct {
 // maxName bounds the bytes of a name from the network.
 const maxName = 255
 
-// append appends the record as the inside of a JSON object, starting with `"time":`.
-func (r *Record) append(b []byte, now time.Time) []byte {
-	b = appendEvent(b, now, r.Event)
+// append appends the fields of the record after its time, as the inside of a JSON object.
+func (r *Record) append(b []byte) []byte {
+	b = appendField(b, "event", r.Event)
 	if r.Permit {
 		b = append(b, `,"decision":"permit"`...)
 	} else {
 		b = append(b, `,"decision":"deny"`...)
 	}
-	if c := r.Caller; c != nil {
-		b = appendField(b, "principal", string(c.Principal))
-		b = appendField(b, "auth", c.Peer.Auth)
-		b = appendField(b, "channel", c.Peer.Channel)
-		b = appendField(b, "peer", c.Peer.Addr)
-		if c.Peer.Auth == object.AuthPeer {
-			b = append(b, `,"uid":`...)
-			b = strconv.AppendUint(b, uint64(c.Peer.UID), 10)
-		}
-		b = appendField(b, "key", c.Peer.Key)
-		if c.Peer.Cert != nil {
-			b = appendField(b, "cert", c.Peer.Cert.SHA256)
-		}
+	switch {
+	case r.Caller == nil:
+	case r.Cache != nil:
+		b = r.Cache.append(b, r.Caller)
+	default:
+		b = appendCaller(b, r.Caller)
 	}
 	b = appendField(b, "object", string(r.Object))
 	if r.Batch != nil {
@@ -98,13 +91,17 @@ const hexDigits = "0123456789abcdef"
 // appendEscaped appends s as the inside of a JSON text in ASCII. Invalid UTF-8 becomes U+FFFD.
 func appendEscaped(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
+		from := i
+		for i < len(s) && plain(s[i]) {
+			i++
+		}
+		b = append(b, s[from:i]...)
+		if i == len(s) {
+			break
+		}
+		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
-			i++
-		case c >= ' ' && c < 0x7f:
-			b = append(b, c)
 			i++
 		case c < utf8.RuneSelf:
 			b = append(b, `\u00`...)
@@ -124,6 +121,9 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
+// plain reports whether a byte of a text is written unchanged.
+func plain(c byte) bool { return c >= ' ' && c < 0x7f && c != '"' && c != '\\' }
+
 func appendUnit(b []byte, r rune) []byte {
 	b = append(b, '\\', 'u')
 	for shift := 12; shift >= 0; shift -= 4 {
@@ -138,31 +138,17 @@ func appendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	digits := func(n, width int) {
-		for div := pow10(width - 1); div > 0; div /= 10 {
-			b = append(b, byte('0'+n/div%10))
-		}
-	}
-	digits(year, 4)
-	b = append(b, '-')
-	digits(int(month), 2)
-	b = append(b, '-')
-	digits(day, 2)
-	b = append(b, 'T')
-	digits(hour, 2)
-	b = append(b, ':')
-	digits(minute, 2)
-	b = append(b, ':')
-	digits(second, 2)
-	b = append(b, '.')
-	digits(t.Nanosecond()/1000, 6)
+	micros := t.Nanosecond() / 1000
+	b = appendPair(appendPair(b, year/100), year%100)
+	b = appendPair(append(b, '-'), int(month))
+	b = appendPair(append(b, '-'), day)
+	b = appendPair(append(b, 'T'), hour)
+	b = appendPair(append(b, ':'), minute)
+	b = appendPair(append(b, ':'), second)
+	b = appendPair(append(b, '.'), micros/10_000)
+	b = appendPair(appendPair(b, micros/100%100), micros%100)
 	return append(b, 'Z')
 }
 
-func pow10(n int) int {
-	p := 1
-	for range n {
-		p *= 10
-	}
-	return p
-}
+// appendPair appends the last two digits of a number.
+func appendPair(b []byte, n int) []byte { return append(b, byte('0'+n/10%10), byte('0'+n%10)) }

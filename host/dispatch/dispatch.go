@@ -190,7 +190,7 @@ func (d *Dispatcher) begin(ctx context.Context, r *Request) (admitted, error) {
 		d.Note(call, call.Method, "denied: objects cannot call the host's own", "")
 		return admitted{}, ErrUnknown
 	}
-	g, err := d.authorize(snap, call, to, exists, now)
+	g, err := d.authorize(snap, r.Session, call, to, exists, now)
 	if err != nil {
 		return admitted{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/route"
 	"github.com/hearthhost/hearth/object"
@@ -16,6 +17,8 @@ type Session struct {
 	d    *Dispatcher
 	id   uint64
 	flow admit.Flow // of calls that belong to no tenant
+
+	auditCaller audit.CallerCache // of the records of its calls
 
 	mu       sync.Mutex                  // guards backends
 	backends map[object.Backend]struct{} // backends that may have an instance of the session
