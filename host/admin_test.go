@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/host/observe"
 	"github.com/hearthhost/hearth/host/usage"
 )
 
@@ -189,7 +190,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, body := admin(t, dir, "/v1/status")
-	var s host.Status
+	var s observe.Status
 	if err := json.Unmarshal([]byte(body), &s); err != nil || code != http.StatusOK {
 		t.Fatalf("%d, %v\n%s", code, err, body)
 	}
@@ -197,7 +198,7 @@ func TestStatus(t *testing.T) {
 		!slices.Equal(s.Addresses, h.Addrs()) {
 		t.Errorf("%+v", s)
 	}
-	if s.Reloads != (host.ReloadStatus{}) || len(s.Refusals) != 0 || s.Metrics != "" {
+	if s.Reloads != (observe.ReloadStatus{}) || len(s.Refusals) != 0 || s.Metrics != "" {
 		t.Errorf("%+v", s)
 	}
 	want := []backend.WorkerStatus{

@@ -33,6 +33,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/host/admin"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/backend"
@@ -87,7 +88,7 @@ type Host struct {
 	pool     *supervise.Pool // nil: none
 	usage    usage.Registry
 	reloads  reloads
-	admin    adminServers
+	admin    *admin.Server
 	tracer   *trace.Tracer      // nil: no tracing
 	audit    *audit.Log         // nil: no audit log
 	lock     *upgrade.StateLock // nil until Listen
@@ -156,6 +157,7 @@ func New(cfg Config) (*Host, error) {
 		Version:    cfg.Version,
 		Log:        cfg.Log,
 	})
+	h.admin = admin.New(admin.Config{Host: h, Policy: cfg.Policy, Log: cfg.Log})
 	h.reloader = newReloader(h)
 	if err := h.reloader.first(); err != nil {
 		return nil, err
@@ -175,7 +177,7 @@ func (h *Host) Listen(ctx context.Context) error {
 		err = h.backends.MakeSockets(in.ParentPID)
 	}
 	if err == nil && in.ParentPID == 0 { // which has them still
-		err = h.openAdmin(ctx)
+		err = h.admin.Open(ctx)
 	}
 	if a := h.cfg.Policy.Audit; err == nil && a.Off {
 		h.log.Warn("no audit log: the policy switches it off")
@@ -193,7 +195,7 @@ func (h *Host) Listen(ctx context.Context) error {
 	}
 	if err != nil {
 		h.closeListeners()
-		h.closeAdmin()
+		h.admin.Close()
 		h.lock.Release(false)
 	}
 	return err
@@ -299,8 +301,13 @@ func (h *Host) Serve(ctx context.Context) error {
 	go h.watchFiles(sweep)
 	reloading := make(chan struct{})
 	go func() { defer close(reloading); h.reloader.watch(sweep) }()
-	doors := make(chan struct{})
-	go func() { defer close(doors); h.startAdmin(sweep) }()
+	administered := make(chan struct{})
+	go func() {
+		defer close(administered)
+		if h.cfg.Inherited.ParentPID == 0 || h.admin.OpenAfter(sweep) {
+			h.admin.Serve()
+		}
+	}()
 	for i, l := range h.listeners {
 		h.pyro.Serve(l, h.cfg.Policy.Listeners[i].Name)
 	}
@@ -309,14 +316,14 @@ func (h *Host) Serve(ctx context.Context) error {
 		h.pool.Close()
 	case r := <-h.retired:
 		h.pool.Close()
-		<-doors
-		h.closeAdmin()
+		<-administered
+		h.admin.Close()
 		h.retire(ctx, r)
 	}
 	h.log.Info("draining")
 	stopSweep()
 	<-reloading
-	<-doors
+	<-administered
 	h.drain()
 	return nil
 }
@@ -351,7 +358,7 @@ func (h *Host) drain() {
 	h.snap.Load().Backends.Close(ctx)
 	h.backends.Wait()
 	h.awaitCut(done)
-	h.closeAdmin()
+	h.admin.Close()
 	h.tracer.Close()
 	h.backends.RemoveSockets()
 	h.closeAudit()

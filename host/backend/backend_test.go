@@ -78,7 +78,8 @@ func TestSetRoutes(t *testing.T) {
 	if len(routes) != 3 || routes["acme.echo"].Uncertain || !routes["acme.plug"].Uncertain {
 		t.Errorf("Routes() = %v", routes)
 	}
-	for id, want := range map[object.ID]bool{"acme.counter": true, "acme.plug": true, "acme.no": false, "b.echo": false} {
+	wantHas := map[object.ID]bool{"acme.counter": true, "acme.plug": true, "acme.no": false, "b.echo": false}
+	for id, want := range wantHas {
 		if set.Has(id) != want {
 			t.Errorf("Has(%s) = %v, want %v", id, !want, want)
 		}

@@ -11,14 +11,14 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/host/observe"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 // PrintWorkers prints the host's workers and plugins whose names begin with prefix.
 func (a *Socket) PrintWorkers(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
-	var s host.Status
+	var s observe.Status
 	if err := a.request(ctx, http.MethodGet, "/v1/status", &s); err != nil {
 		return err
 	}

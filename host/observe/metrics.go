@@ -1,12 +1,10 @@
-package host
+package observe
 
 import (
 	"maps"
-	"net/http"
 	"runtime"
 	"runtime/metrics"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/host/backend"
@@ -15,48 +13,20 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// showMetrics writes all metrics; doc/metrics.md lists them. Label values are only tenants,
-// codes, states and listeners, so that callers cannot add time series.
-func (h *Host) showMetrics(w http.ResponseWriter, _ *http.Request) { writeMetrics(w, h.metrics()) }
-
-func writeMetrics(w http.ResponseWriter, text []byte) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = w.Write(text)
-}
-
-// publicEvery is the maximum age of the metrics for every user of this machine. Their cost grows with the number of
-// objects, so all requests of this time get the same text.
-const publicEvery = time.Second
-
-// publicMetrics caches the metrics of the loopback listener. The zero value is empty.
-type publicMetrics struct {
-	mu   sync.Mutex // guards the fields below
-	made time.Time
-	text []byte // never modified
-}
-
-// current returns the cached metrics, or those of make if the cached ones are too old.
-func (p *publicMetrics) current(now time.Time, make func() []byte) []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if age := now.Sub(p.made); p.text == nil || age < 0 || age >= publicEvery {
-		p.text, p.made = make(), now
-	}
-	return p.text
-}
-
-func (h *Host) metrics() []byte {
+// Metrics returns all metrics in Prometheus' exposition format; doc/metrics.md lists them. Label values are only
+// tenants, codes, states and listeners, so that callers cannot add time series.
+func (o *Source) Metrics() []byte {
 	var e exposition
-	h.hostMetrics(&e)
-	h.tenantMetrics(&e)
-	h.auditMetrics(&e)
+	o.hostMetrics(&e)
+	o.tenantMetrics(&e)
+	o.auditMetrics(&e)
 	processMetrics(&e)
 	return e.b
 }
 
 // hostMetrics adds the metrics of the whole host.
-func (h *Host) hostMetrics(e *exposition) {
-	s := h.Status()
+func (o *Source) hostMetrics(e *exposition) {
+	s := o.Status()
 	e.family("hearth_build_info", gauge, "Always 1; the labels identify the build.")
 	e.count(1, "version", s.Version, "go", runtime.Version())
 	e.family("hearth_start_time_seconds", gauge, "Start time of the host, in seconds since 1970.")
@@ -89,7 +59,7 @@ func (h *Host) hostMetrics(e *exposition) {
 		e.value(float64(s.Reloads.Last.UnixMilli()) / 1e3)
 	}
 
-	if listeners, ends := h.snap.Load().Credentials.Expiries(); len(listeners) > 0 {
+	if listeners, ends := o.Snapshot.Credentials.Expiries(); len(listeners) > 0 {
 		e.family("hearth_certificate_expiry_time_seconds", gauge,
 			"Expiry time of the host's certificate of a listener, in seconds since 1970.")
 		for i, name := range listeners {
@@ -100,22 +70,22 @@ func (h *Host) hostMetrics(e *exposition) {
 	e.count(uint64(s.Connections-s.Unauthenticated), "state", "authenticated")
 	e.count(uint64(s.Unauthenticated), "state", "unauthenticated")
 	e.family("hearth_connections_total", counter, "Accepted connections, rejected ones included.")
-	e.count(h.usage.Accepted.Load())
+	e.count(o.Usage.Accepted.Load())
 	e.family("hearth_connections_refused_total", counter,
 		"Rejected connections: no capacity, too many of the principal, or a peer that is not in the policy.")
-	e.count(h.usage.Rejected.Load(), "reason", "capacity")
-	e.count(h.usage.OverConnections.Load(), "reason", "principal")
-	e.count(h.usage.Unauthenticated.Load(), "reason", "unauthenticated")
+	e.count(o.Usage.Rejected.Load(), "reason", "capacity")
+	e.count(o.Usage.OverConnections.Load(), "reason", "principal")
+	e.count(o.Usage.Unauthenticated.Load(), "reason", "unauthenticated")
 	e.family("hearth_connections_closed_total", counter,
 		"Idle connections that the host closed to make room for others.")
-	e.count(h.usage.ClosedIdle.Load())
+	e.count(o.Usage.ClosedIdle.Load())
 	e.family("hearth_inflight_bytes", gauge,
 		"Bytes of messages, replies and calls between objects that the host holds.")
-	e.count(uint64(h.shares.Bytes.Used()))
+	e.count(uint64(o.Shares.Bytes.Used()))
 	e.family("hearth_inflight_limit_bytes", gauge, "Limit of hearth_inflight_bytes.")
-	e.count(uint64(h.shares.Bytes.Limit()))
+	e.count(uint64(o.Shares.Bytes.Limit()))
 	e.family("hearth_inflight_refused_total", counter, "Messages and replies rejected because of that limit.")
-	e.count(h.shares.Refused.Load())
+	e.count(o.Shares.Refused.Load())
 	e.family("hearth_streams", gauge, "Open item streams.")
 	e.count(uint64(s.Streams))
 
@@ -151,8 +121,8 @@ type row struct {
 }
 
 // tenantMetrics adds the metrics with a tenant label.
-func (h *Host) tenantMetrics(e *exposition) {
-	b := h.usage.Current.Load()
+func (o *Source) tenantMetrics(e *exposition) {
+	b := o.Usage.Current.Load()
 	ids := b.TenantIDs()
 	var rows []row
 	for _, name := range slices.Sorted(maps.Keys(b.Tenants)) {
@@ -188,7 +158,7 @@ func (h *Host) tenantMetrics(e *exposition) {
 	each("hearth_denials_total", counter,
 		"Calls and metadata requests that the policy rejected; tenant is empty for names that are not served.",
 		func(r *row) { e.count(r.own.Denied.Load(), "tenant", r.name) })
-	e.count(h.usage.Unowned.Load(), "tenant", "")
+	e.count(o.Usage.Unowned.Load(), "tenant", "")
 	each("hearth_limited_total", counter, "Calls that a limit block of the policy rejected.",
 		func(r *row) { e.count(r.own.Limited.Load(), "tenant", r.name) })
 	each("hearth_cpu_seconds_total", counter, "Processor time of workers and plugins.",
@@ -217,12 +187,12 @@ var callCodes = []object.Code{
 }
 
 // auditMetrics adds the metrics of the audit log and of traces.
-func (h *Host) auditMetrics(e *exposition) {
+func (o *Source) auditMetrics(e *exposition) {
 	var written, lost uint64
 	var stalled time.Duration
-	if h.audit != nil {
-		written, lost = h.audit.Counts()
-		stalled = h.audit.Stalled()
+	if o.Audit != nil {
+		written, lost = o.Audit.Counts()
+		stalled = o.Audit.Stalled()
 	}
 	e.family("hearth_audit_stalled_seconds", gauge,
 		"Age of an unfinished write of the audit log; 0 unless the disk hangs.")
@@ -232,9 +202,9 @@ func (h *Host) auditMetrics(e *exposition) {
 	e.family("hearth_audit_records_lost_total", counter, "Dropped records that could not be written.")
 	e.count(lost)
 	e.family("hearth_audit_refused_total", counter, "Calls rejected because the audit log could not be written.")
-	e.count(h.usage.Unaudited.Load())
+	e.count(o.Usage.Unaudited.Load())
 	e.family("hearth_trace_spans_total", counter, "Trace spans, sent to the collector or dropped.")
-	sent, dropped := h.tracer.Counts()
+	sent, dropped := o.Tracer.Counts()
 	e.count(sent, "result", "sent")
 	e.count(dropped, "result", "dropped")
 }

@@ -1,4 +1,4 @@
-package host
+package observe
 
 import (
 	"os"
@@ -6,8 +6,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host/backend"
-	"github.com/hearthhost/hearth/host/usage"
-	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/host/fault"
 )
 
 // Status is the current state of a host.
@@ -30,7 +29,7 @@ type Status struct {
 
 	Reloads  ReloadStatus           `json:"reloads"`
 	Workers  []backend.WorkerStatus `json:"workers"` // sorted by name
-	Refusals []Refusal              `json:"refusals"`
+	Refusals []fault.Refusal        `json:"refusals"`
 }
 
 // ReloadStatus counts the changes of objects, plugins and policy since the host started.
@@ -43,34 +42,28 @@ type ReloadStatus struct {
 	PolicyRefused bool `json:"policy_refused"`
 }
 
-// Status returns the host's current state. It is safe for concurrent use.
-func (h *Host) Status() *Status {
+// Status returns the state of the host.
+func (o *Source) Status() *Status {
 	s := &Status{
-		Version:   h.cfg.Version,
+		Version:   o.Version,
 		PID:       os.Getpid(),
-		Since:     h.usage.Since,
-		Addresses: h.Addrs(),
-		Metrics:   h.admin.metrics,
-		Streams:   h.dispatch.Streams(),
-		Workers:   h.snap.Load().Backends.Statuses(),
-		Refusals:  h.Refusals(),
+		Since:     o.Usage.Since,
+		Addresses: o.Addresses,
+		Metrics:   o.MetricsAddress,
+		Draining:  o.Gateway.IsDraining(),
+		Tenants:   len(o.Backends.Tenants),
+		Objects:   len(o.Snapshot.IDs),
+		Streams:   o.Dispatcher.Streams(),
+		Reloads:   o.Reloads,
+		Workers:   o.Backends.Statuses(),
+		Refusals:  o.Refusals,
 	}
-	s.Objects, s.Tenants = h.Objects()
-	if h.audit != nil {
-		s.AuditStalled = h.audit.Stalled().Seconds()
+	if o.Audit != nil {
+		s.AuditStalled = o.Audit.Stalled().Seconds()
 	}
-	s.Reloads = ReloadStatus{Applied: h.reloads.accepted.Load(), Refused: h.reloads.refused.Load()}
-	if last := h.reloads.last.Load(); last != 0 {
-		s.Reloads.Last = time.Unix(0, last)
-	}
-	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r Refusal) bool {
-		return r.Path == h.cfg.PolicyFile
+	s.Reloads.PolicyRefused = slices.ContainsFunc(s.Refusals, func(r fault.Refusal) bool {
+		return r.Path == o.PolicyFile
 	})
-	s.Connections, s.Unauthenticated, _ = h.pyro.Connections()
-	s.Draining = h.pyro.IsDraining()
+	s.Connections, s.Unauthenticated, _ = o.Gateway.Connections()
 	return s
 }
-
-// Usage returns the usage of every tenant, or of one. The error is CodeNotFound if the host
-// never served that tenant.
-func (h *Host) Usage(of object.Tenant) (*usage.Usage, error) { return h.usage.Usage(of) }

@@ -1,0 +1,39 @@
+// Package observe returns the state of a host for operators: [Status] for the admin socket, and metrics in Prometheus'
+// exposition format.
+//
+// A [Source] names the parts of the host that have counters. Host makes one for each request, since some parts change
+// while it serves. The package only reads: it opens no listener (package admin does) and keeps no state. Its methods
+// are safe for concurrent use, because the counters are.
+package observe
+
+import (
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/snapshot"
+	"github.com/hearthhost/hearth/host/trace"
+	"github.com/hearthhost/hearth/host/usage"
+)
+
+// Source has the parts of a host that are observed. All fields are required but Audit and Tracer.
+type Source struct {
+	Version        string
+	PolicyFile     string   // "": the policy does not change
+	Addresses      []string // of the listeners
+	MetricsAddress string   // of the loopback listener of metrics; "": no such listener
+
+	Snapshot *snapshot.Snapshot // in force
+	Backends backend.Set        // of the same generation
+	Refusals []fault.Refusal
+	Reloads  ReloadStatus // without PolicyRefused
+
+	Dispatcher *dispatch.Dispatcher
+	Gateway    *pyro.Server
+	Usage      *usage.Registry
+	Shares     *admit.Shares
+	Audit      *audit.Log    // nil: no audit log
+	Tracer     *trace.Tracer // nil: no tracing
+}
