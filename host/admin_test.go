@@ -18,8 +18,8 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/observe"
 	"github.com/hearthhost/hearth/host/usage"
 )
@@ -434,7 +434,7 @@ func TestReloadMetrics(t *testing.T) {
 	if u := usageOf(t, dir, "acme"); u.Calls.Calls != 3 {
 		t.Errorf("%d calls, want 3", u.Calls.Calls)
 	}
-	isCounter := func(r host.Refusal) bool { return r.ID == "acme.counter" }
+	isCounter := func(r fault.Refusal) bool { return r.ID == "acme.counter" }
 	if s := h.Status(); slices.ContainsFunc(s.Refusals, isCounter) {
 		t.Errorf("the original script is refused: %+v", s.Refusals)
 	}

@@ -31,7 +31,7 @@ import (
 // start, files that would be refused or logged, and notes about likely mistakes. Check loads every script in a separate
 // worker, as [Test] does. It starts no plugins, opens no listeners and writes no files. A host may be running at the
 // same time. Check uses Policy, PolicyFile and Worker of Config.
-func Check(ctx context.Context, cfg Config) []Refusal {
+func Check(ctx context.Context, cfg Config) []fault.Refusal {
 	p := cfg.Policy
 	c := &checkup{policyFile: cfg.PolicyFile}
 	for _, text := range advice.Host(p) {
@@ -56,7 +56,7 @@ func Check(ctx context.Context, cfg Config) []Refusal {
 		c.files(p, f)
 		c.scripts(ctx, cfg, f, s)
 	}
-	slices.SortStableFunc(c.found, func(a, b Refusal) int {
+	slices.SortStableFunc(c.found, func(a, b fault.Refusal) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.ID, b.ID))
 	})
 	return c.found
@@ -67,16 +67,16 @@ type checkup struct {
 	policyFile string
 
 	mu    sync.Mutex // guards found
-	found []Refusal
+	found []fault.Refusal
 }
 
 func (c *checkup) add(all ...fault.Fault) {
 	for _, p := range all {
-		c.refuse(Refusal{Path: p.Path, Err: p.Err.Error(), Note: p.Warning})
+		c.refuse(fault.Refusal{Path: p.Path, Err: p.Err.Error(), Note: p.Warning})
 	}
 }
 
-func (c *checkup) refuse(r Refusal) {
+func (c *checkup) refuse(r fault.Refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.found = append(c.found, r)
@@ -97,7 +97,7 @@ func (c *checkup) errors(err error) {
 	if path != "" && strings.HasPrefix(err.Error(), path) { // it names the line too
 		path = ""
 	}
-	c.refuse(Refusal{Path: path, Err: err.Error()})
+	c.refuse(fault.Refusal{Path: path, Err: err.Error()})
 }
 
 // files adds the files of scripts and plugins that would not be served.
@@ -114,7 +114,7 @@ func (c *checkup) files(p *policy.Policy, f *catalog.Files) {
 		seen[pin.ID] = true
 		path := catalog.PluginPath(p, pin)
 		if err := binary.Check(path, pin.SHA256); err != nil {
-			c.refuse(Refusal{ID: pin.ID, Path: path, Err: err.Error()})
+			c.refuse(fault.Refusal{ID: pin.ID, Path: path, Err: err.Error()})
 		}
 		if pin.Unpinned {
 			c.add(fault.Fault{
@@ -162,13 +162,13 @@ func (c *checkup) tenant(
 		}
 		var wrong *supervise.LoadError
 		if !errors.As(err, &wrong) { // the worker failed, not the script: report it once for the tenant
-			c.refuse(Refusal{
+			c.refuse(fault.Refusal{
 				Path: filepath.Join(cfg.Policy.Scripts, string(name)),
-				Err:  "the scripts cannot be loaded: " + errorText(err),
+				Err:  "the scripts cannot be loaded: " + fault.Text(err),
 			})
 			return
 		}
 		path := filepath.Join(cfg.Policy.Scripts, filepath.FromSlash(script.File))
-		c.refuse(Refusal{ID: id, Path: path, Err: errorText(err)})
+		c.refuse(fault.Refusal{ID: id, Path: path, Err: fault.Text(err)})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/policy/policyfile"
@@ -117,8 +118,8 @@ func putCertificate(t *testing.T, dir string, start time.Time, days int) {
 	putFile(t, filepath.Join(dir, "tls", "host.pem"), string(cert), 0o644)
 }
 
-// fault is one fault in a host's files; apply creates it.
-type fault struct {
+// faultCase is one fault in a host's files; apply creates it.
+type faultCase struct {
 	name  string
 	apply func(t *testing.T, dir string)
 	text  string // part of the fault's text; "" without a fault
@@ -147,7 +148,7 @@ func issue(ago time.Duration, days int) func(t *testing.T, dir string) {
 
 const day = 24 * time.Hour
 
-var faults = []fault{
+var faults = []faultCase{
 	{name: "nothing", apply: func(*testing.T, string) {}},
 	{name: "expired", apply: issue(392*day+time.Hour, 90), text: "expired 302 days ago", path: "tls/host.pem"},
 	{
@@ -247,7 +248,7 @@ var faults = []fault{
 }
 
 // check fails the test if the refusals lack the fault. Without a fault it requires no refusals.
-func (f *fault) check(t *testing.T, dir string, all []host.Refusal) {
+func (f *faultCase) check(t *testing.T, dir string, all []fault.Refusal) {
 	t.Helper()
 	for _, r := range all {
 		hasPath := r.Path == filepath.Join(dir, f.path) || strings.Contains(r.Err, f.path)

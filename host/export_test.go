@@ -6,17 +6,17 @@ import (
 )
 
 // PolicyOf returns the current policy.
-func PolicyOf(h *Host) *policy.Policy { return h.snap.Load().Policy }
+func PolicyOf(h *Host) *policy.Policy { return h.current.Load().Policy }
 
 // SourceOf returns the source of the script that serves an object.
 func SourceOf(h *Host, id object.ID) string {
-	return string(h.snap.Load().Backends.Tenants[id.Tenant()].Objects[id].Script.Source)
+	return string(h.current.Load().Backends.Tenants[id.Tenant()].Objects[id].Script.Source)
 }
 
 // Workers returns the process IDs of the tenants' workers by tenant: 0 if the worker does not run.
 func (h *Host) Workers() map[string]int {
 	out := map[string]int{}
-	for tenant, t := range h.snap.Load().Backends.Tenants {
+	for tenant, t := range h.current.Load().Backends.Tenants {
 		if w, ok := t.Worker.(interface{ Running() int }); ok {
 			out[string(tenant)] = w.Running()
 		}
@@ -34,11 +34,11 @@ func (h *Host) Prewarmed() []int { return h.pool.Ready() }
 func SetMaxBytesInFlight(h *Host, maxBytes int64) { h.shares.Bytes.SetLimit(maxBytes) }
 
 // SetMaxHistoryBytes limits the bytes of the old versions of a tenant's objects. Call it before Serve.
-func SetMaxHistoryBytes(h *Host, maxBytes int64) { h.reloader.history.MaxBytes = maxBytes }
+func SetMaxHistoryBytes(h *Host, maxBytes int64) { h.reload.SetMaxHistoryBytes(maxBytes) }
 
 // UnfinishedCalls returns the number of a principal's running and waiting calls to a plugin's object.
 func (h *Host) UnfinishedCalls(id object.ID, principal object.Principal) (n int) {
-	h.snap.Load().Backends.Plugins[id].Backend.Withdraw(func(c *object.Call) error {
+	h.current.Load().Backends.Plugins[id].Backend.Withdraw(func(c *object.Call) error {
 		if c.ID == id && c.Caller.Principal == principal {
 			n++
 		}

@@ -28,7 +28,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
@@ -38,11 +37,9 @@ import (
 	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/builtin"
-	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/dispatch"
-	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/reload"
 	"github.com/hearthhost/hearth/host/route"
-	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/upgrade"
@@ -75,10 +72,9 @@ const drainTimeout = 10 * time.Second
 type Host struct {
 	cfg      Config
 	log      *slog.Logger
-	snap     atomic.Pointer[generation]
-	reloader *reloader
-	refusals atomic.Pointer[fault.Refusals]
-	life     context.Context // of retiring backends; ends when the host drains
+	current  *reload.Current
+	reload   *reload.Reloader
+	life     context.Context // of connections and retired backends; ends when the host drains
 	endLife  context.CancelFunc
 	backends *backend.Manager
 	dispatch *dispatch.Dispatcher
@@ -87,7 +83,6 @@ type Host struct {
 	shares   admit.Shares
 	pool     *supervise.Pool // nil: none
 	usage    usage.Registry
-	reloads  reloads
 	admin    *admin.Server
 	tracer   *trace.Tracer      // nil: no tracing
 	audit    *audit.Log         // nil: no audit log
@@ -121,45 +116,50 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	advice.Log(cfg.Policy, cfg.Log)
-	snap := &generation{
-		Snapshot: snapshot.Snapshot{Policy: cfg.Policy},
-		Backends: backend.Set{Tenants: map[object.Tenant]*backend.Tenant{}, Plugins: map[object.ID]*backend.Plugin{}},
-		starting: true,
-	}
-	if snap.Credentials, err = credential.NewStore(cfg.Policy, nil, cfg.Log); err != nil {
-		return nil, err
-	}
-	if snap.secrets, err = credential.NewSecrets(cfg.Policy, nil, cfg.Log); err != nil {
+	if h.current, err = reload.NewCurrent(cfg.Policy, cfg.Log); err != nil {
 		return nil, err
 	}
 	if len(cfg.Policy.Pins) > 0 && len(cfg.Shim) == 0 {
 		return nil, errors.New("host: Shim is required where there are plugins")
 	}
-	h.snap.Store(snap)
-	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
+	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.current.Snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
 	h.backends = backend.New(backend.Config{
 		Worker:     cfg.Worker,
 		Shim:       cfg.Shim,
 		StateDir:   cfg.Policy.State,
 		ObjectCall: h.dispatch.ObjectCall,
-		Secrets:    func() *credential.Secrets { return h.snap.Load().secrets },
+		Secrets:    h.current.Secrets,
 		Usage:      &h.usage,
 		Shares:     &h.shares,
 		Pool:       h.pool,
+		Life:       h.life,
 		Log:        cfg.Log,
 	})
 	h.pyro = pyro.NewServer(h.pyroConfig())
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
-		Snapshot:   h.snapshot,
-		Refusals:   h.refusals.Load,
+		Snapshot:   h.current.Snapshot,
+		Refusals:   h.current.Refusals,
 		Listener:   h.listener,
 		Version:    cfg.Version,
 		Log:        cfg.Log,
 	})
 	h.admin = admin.New(admin.Config{Host: h, Policy: cfg.Policy, Log: cfg.Log})
-	h.reloader = newReloader(h)
-	if err := h.reloader.first(); err != nil {
+	h.reload, err = reload.New(reload.Config{
+		Current:    h.current,
+		PolicyFile: cfg.PolicyFile,
+		Load:       cfg.Load,
+		Backends:   h.backends,
+		Builtin:    h.builtin,
+		Dispatcher: h.dispatch,
+		Usage:      &h.usage,
+		Shares:     &h.shares,
+		CutRevoked: h.pyro.CutRevoked,
+		HandedOver: func() bool { return h.lock.HandedOver() },
+		Record:     h.record,
+		Log:        cfg.Log,
+	})
+	if err != nil {
 		return nil, err
 	}
 	return h, nil
@@ -223,9 +223,9 @@ func (h *Host) listen(ctx context.Context) error {
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: inherited[l.Name],
 			Handshakes: handshakes,
-			Keys:       func(id string) (signed.Key, bool) { return h.snap.Load().Credentials.Key(id) }}
+			Keys:       func(id string) (signed.Key, bool) { return h.current.Load().Credentials.Key(id) }}
 		if l.TLS != nil {
-			cfg.TLS = func() *transport.ServerTLS { return h.snap.Load().Credentials.TLS(l.Name) }
+			cfg.TLS = func() *transport.ServerTLS { return h.current.Load().Credentials.TLS(l.Name) }
 		}
 		ln, err := transport.Listen(ctx, cfg)
 		if err != nil {
@@ -273,7 +273,7 @@ func (h *Host) Addrs() []string {
 
 // Objects returns the number of objects and tenants in the catalogue.
 func (h *Host) Objects() (objects, tenants int) {
-	s := h.snap.Load()
+	s := h.current.Load()
 	return len(s.IDs), len(s.Backends.Tenants)
 }
 
@@ -298,9 +298,9 @@ func (h *Host) Serve(ctx context.Context) error {
 	}
 	go h.dispatch.SweepStreams(sweep)
 	go h.usage.Watch(sweep)
-	go h.watchFiles(sweep)
+	go h.reload.WatchCredentials(sweep)
 	reloading := make(chan struct{})
-	go func() { defer close(reloading); h.reloader.watch(sweep) }()
+	go func() { defer close(reloading); h.reload.Run(sweep) }()
 	administered := make(chan struct{})
 	go func() {
 		defer close(administered)
@@ -332,7 +332,7 @@ func (h *Host) Serve(ctx context.Context) error {
 func (h *Host) pyroConfig() pyro.Config {
 	return pyro.Config{
 		Dispatcher: h.dispatch,
-		Snapshot:   h.snapshot,
+		Snapshot:   h.current.Snapshot,
 		Queue:      &h.queue,
 		Shares:     &h.shares,
 		Usage:      &h.usage,
@@ -355,7 +355,7 @@ func (h *Host) drain() {
 		h.log.Warn("calls still in flight after the drain deadline are cut off")
 		h.pyro.Cut()
 	}
-	h.snap.Load().Backends.Close(ctx)
+	h.current.Load().Backends.Close(ctx)
 	h.backends.Wait()
 	h.awaitCut(done)
 	h.admin.Close()

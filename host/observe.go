@@ -1,8 +1,6 @@
 package host
 
 import (
-	"time"
-
 	"github.com/hearthhost/hearth/host/admin"
 	"github.com/hearthhost/hearth/host/observe"
 	"github.com/hearthhost/hearth/host/usage"
@@ -24,8 +22,9 @@ func (h *Host) Usage(tenant object.Tenant) (*usage.Usage, error) { return h.usag
 
 // source returns the parts of the host that are observed.
 func (h *Host) source() *observe.Source {
-	snap := h.snap.Load()
-	s := &observe.Source{
+	snap := h.current.Load()
+	applied, refused, last := h.reload.Counts()
+	return &observe.Source{
 		Version:        h.cfg.Version,
 		PolicyFile:     h.cfg.PolicyFile,
 		Addresses:      h.Addrs(),
@@ -33,7 +32,7 @@ func (h *Host) source() *observe.Source {
 		Snapshot:       &snap.Snapshot,
 		Backends:       snap.Backends,
 		Refusals:       h.Refusals(),
-		Reloads:        observe.ReloadStatus{Applied: h.reloads.accepted.Load(), Refused: h.reloads.refused.Load()},
+		Reloads:        observe.ReloadStatus{Applied: applied, Refused: refused, Last: last},
 		Dispatcher:     h.dispatch,
 		Gateway:        h.pyro,
 		Usage:          &h.usage,
@@ -41,8 +40,4 @@ func (h *Host) source() *observe.Source {
 		Audit:          h.audit,
 		Tracer:         h.tracer,
 	}
-	if last := h.reloads.last.Load(); last != 0 {
-		s.Reloads.Last = time.Unix(0, last)
-	}
-	return s
 }

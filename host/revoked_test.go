@@ -106,12 +106,12 @@ func serveGated(t *testing.T, g *gate, dir, text string) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snap := h.snap.Load() // not yet shared with other goroutines
+	snap := h.current.Load() // not yet shared with other goroutines
 	if snap.Backends.Tenants["acme"] == nil {
 		snap.Backends.Tenants["acme"] = &backend.Tenant{}
 	}
 	snap.Backends.Tenants["acme"].Worker = gated{g}
-	snap.index(snap, h.builtin)
+	snap.SetRoutes(snap.Backends.Routes(), h.builtin, nil)
 	if err := h.Listen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestNothingRunsAfterRevocation(t *testing.T) {
 		<-g.entered
 	}
 	write(t, filepath.Join(dir, "alice.key"), "")
-	h.snap.Load().Credentials.Read()
+	h.current.Load().Credentials.Read()
 	h.pyro.CutRevoked(time.Now())
 	close(g.open)
 	for {
@@ -198,7 +198,7 @@ func TestKeyMovedToAnotherPrincipal(t *testing.T) {
 	c := connectAs(t, h, "alice-1")
 	write(t, filepath.Join(dir, "alice.key"), "")
 	write(t, filepath.Join(dir, "bob.key"), keyLine("alice-1"))
-	h.snap.Load().Credentials.Read()
+	h.current.Load().Credentials.Read()
 	h.pyro.CutRevoked(time.Now())
 	if answersPing(t, c) {
 		t.Error("the connection of alice stays open with a key that is bob's now")
@@ -290,7 +290,7 @@ func TestRevocationWithDamagedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		damage(dir)
-		if _, problems := h.snap.Load().Credentials.Read(); len(problems) != 1 {
+		if _, problems := h.current.Load().Credentials.Read(); len(problems) != 1 {
 			t.Errorf("%s: problems %v, want one", name, problems)
 		}
 		h.pyro.CutRevoked(time.Now())

@@ -70,9 +70,9 @@ func sharingHost(
 	if h, err = New(Config{Policy: p, Worker: []string{"never started"}}); err != nil {
 		t.Fatal(err)
 	}
-	snap := h.snap.Load()
+	snap := h.current.Load()
 	snap.Backends.Tenants["acme"].Worker = &funcBackend{invoke: invoke}
-	snap.index(snap, h.builtin)
+	snap.SetRoutes(snap.Backends.Routes(), h.builtin, nil)
 	if set != nil {
 		set(h)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -87,7 +88,7 @@ func testTenant(
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			out.Err = errorText(err)
+			out.Err = fault.Text(err)
 		}
 		report(out)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
@@ -209,7 +210,7 @@ func (f *serveFlags) serve(ctx context.Context, env process.Environment, out, er
 }
 
 // printCheck prints the faults of a check. It returns an error unless all are notes.
-func printCheck(out, errOut io.Writer, from string, found []host.Refusal) error {
+func printCheck(out, errOut io.Writer, from string, found []fault.Refusal) error {
 	for _, r := range found {
 		fmt.Fprintln(errOut, refusal.Line(r, r.Path))
 	}

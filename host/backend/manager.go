@@ -22,7 +22,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Config configures a [Manager]. Worker, ObjectCall, Secrets, Usage and Shares are required.
+// Config configures a [Manager]. Only Shim, Pool and Log may be missing.
 type Config struct {
 	Worker     []string // command that starts a worker
 	Shim       []string // command that becomes a plugin; required if there are plugins
@@ -32,6 +32,7 @@ type Config struct {
 	Usage      *usage.Registry
 	Shares     *admit.Shares
 	Pool       *supervise.Pool // prewarmed worker processes; nil: none
+	Life       context.Context // ends when the host drains; retired backends close then
 	Log        *slog.Logger
 }
 
@@ -59,10 +60,10 @@ const (
 )
 
 // Retire ends a backend without a route in a new goroutine. The backend closes when it is idle, after lingerTimeout at
-// most, or when life is done.
-func (m *Manager) Retire(life context.Context, backend Retirer) {
+// most, or when [Config].Life is done.
+func (m *Manager) Retire(backend Retirer) {
 	m.retiring.Go(func() {
-		ctx, cancel := context.WithTimeout(life, lingerTimeout)
+		ctx, cancel := context.WithTimeout(m.cfg.Life, lingerTimeout)
 		defer cancel()
 		select {
 		case <-time.After(drainDelay):

@@ -22,6 +22,13 @@ type Tenant struct {
 	Libs     *supervise.Libs // the last reading; a version may have an older one
 }
 
+// Clone returns a copy whose fields and objects can be modified.
+func (t *Tenant) Clone() *Tenant {
+	out := *t
+	out.Objects = maps.Clone(t.Objects)
+	return &out
+}
+
 // Fits reports whether the tenant's worker can serve under other settings. If not, the tenant needs a new worker.
 func (t *Tenant) Fits(settings *policy.TenantSettings) bool {
 	was := &t.Settings

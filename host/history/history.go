@@ -320,3 +320,37 @@ func (p *Version) ToVersion(id object.ID, limits object.Limits) *supervise.Versi
 	}
 	return supervise.NewVersion(id, supervise.Script{File: p.File, Source: p.Source}, supervise.NewLibs(libs), limits)
 }
+
+// Choose returns the stored version for a prefix of its name, or for "" the one before the serving version.
+func Choose(kept []Version, id object.ID, serving, version string) (*Version, error) {
+	var found *Version
+	at := len(kept)
+	for i := range kept {
+		if kept[i].Version == serving {
+			at = i
+		}
+	}
+	for i := range kept {
+		p := &kept[i]
+		switch {
+		case version == "" && i < at && p.Version != serving:
+			found = p
+		case version != "" && strings.HasPrefix(p.Version, version):
+			if found != nil && found.Version != p.Version {
+				return nil, object.Errorf(object.CodeInvalid,
+					"several versions of %s begin with %s: give a longer prefix", id, version)
+			}
+			found = p
+		}
+	}
+	switch {
+	case found == nil && version == "":
+		return nil, object.Errorf(object.CodeInvalid, "%s has no version before the one that serves", id)
+	case found == nil:
+		return nil, object.Errorf(object.CodeInvalid,
+			"%s has no version %s: hearth history %s lists them", id, version, id)
+	case found.Version == serving:
+		return nil, object.Errorf(object.CodeInvalid, "version %s of %s is already serving", serving, id)
+	}
+	return found, nil
+}

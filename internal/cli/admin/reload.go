@@ -29,7 +29,7 @@ which is not an error.`,
   hearth reload --json --policy /etc/hearth/policy.hcl`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var refused []host.Refusal
+			var refused []fault.Refusal
 			if err := socket.request(cmd.Context(), http.MethodPost, "/v1/reload", &refused); err != nil {
 				return err
 			}

@@ -12,8 +12,8 @@ import (
 	"slices"
 	"text/tabwriter"
 
-	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/host/backend"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/refusal"
@@ -102,7 +102,7 @@ func diagnose(f Finding, spec confine.Spec, l confine.Layer) Finding {
 }
 
 // OfFile returns the finding for a fault of a file.
-func OfFile(r host.Refusal) Finding {
+func OfFile(r fault.Refusal) Finding {
 	f := Finding{Tenant: r.ID.Tenant(), Layer: filesLayer, Path: r.Path, Status: "wrong", Reason: r.Err}
 	if r.Note {
 		f.Status = "note"
@@ -137,7 +137,7 @@ func Print(w io.Writer, findings []Finding, asJSON bool) error {
 				why += "; " + f.Remedy
 			}
 			if f.Layer == filesLayer {
-				why = refusal.Line(host.Refusal{Err: f.Reason}, f.Path)
+				why = refusal.Line(fault.Refusal{Err: f.Reason}, f.Path)
 			}
 			who := cmp.Or(string(f.Tenant), "(host)")
 			if f.Plugin != "" {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
@@ -34,8 +34,8 @@ func TestDiagnose(t *testing.T) {
 // TestPrint: a missing layer and a fault of a file are failures, a note is not.
 func TestPrint(t *testing.T) {
 	t.Parallel()
-	note := OfFile(host.Refusal{Path: "scripts/x", Err: "no tenant", Note: true})
-	fault := OfFile(host.Refusal{ID: "acme.bad", Path: "acme/bad.lua", Err: "line 1"})
+	note := OfFile(fault.Refusal{Path: "scripts/x", Err: "no tenant", Note: true})
+	fault := OfFile(fault.Refusal{ID: "acme.bad", Path: "acme/bad.lua", Err: "line 1"})
 	missing := Finding{Tenant: "acme", Layer: "uid", Status: "missing", Reason: "not root", Remedy: "run as root"}
 	for _, tt := range []struct {
 		findings []Finding

@@ -11,12 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cli/display"
 )
 
 // Faults returns the number of refusals that are no notes.
-func Faults(refused []host.Refusal) int {
+func Faults(refused []fault.Refusal) int {
 	n := 0
 	for _, r := range refused {
 		if !r.Note {
@@ -27,7 +27,7 @@ func Faults(refused []host.Refusal) int {
 }
 
 // Print prints a line for each refusal, with the object or the file in front.
-func Print(out io.Writer, refused []host.Refusal) error {
+func Print(out io.Writer, refused []fault.Refusal) error {
 	for _, r := range refused {
 		name := string(r.ID)
 		if name == "" {
@@ -41,7 +41,7 @@ func Print(out io.Writer, refused []host.Refusal) error {
 }
 
 // Line returns the line for a rejected file. Tenants choose names of files, which may contain newlines.
-func Line(r host.Refusal, name string) string {
+func Line(r fault.Refusal, name string) string {
 	line := r.Err
 	if name != "" && !strings.HasPrefix(line, name+":") && !(filepath.IsAbs(name) && strings.Contains(line, name)) {
 		line = name + ": " + strings.TrimPrefix(line, name+" ")

@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cli/refusal"
 )
 
 // TestPrint: a line begins with its object or file once, and a name of a file cannot forge a line.
 func TestPrint(t *testing.T) {
 	t.Parallel()
-	refused := []host.Refusal{
+	refused := []fault.Refusal{
 		{ID: "acme.counter", Path: "scripts/acme/counter.lua", Err: "syntax error"},
 		{Path: "policy.hcl", Err: "policy.hcl:3: unknown name"},
 		{Path: "/srv/keys/a", Err: "open /srv/keys/a: permission denied"},

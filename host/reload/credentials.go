@@ -1,4 +1,4 @@
-package host
+package reload
 
 import (
 	"context"
@@ -9,9 +9,9 @@ import (
 // check of open connections, so that a revoked peer is disconnected within a second.
 const lookEvery = 300 * time.Millisecond
 
-// watchFiles reads changed keys, certificates and secrets until ctx is done. It disconnects
+// WatchCredentials reads changed keys, certificates and secrets until ctx is done. It disconnects
 // peers that they no longer authenticate, and peers with expired credentials.
-func (h *Host) watchFiles(ctx context.Context) {
+func (l *Reloader) WatchCredentials(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -19,12 +19,12 @@ func (h *Host) watchFiles(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			snap := h.snap.Load()
+			snap := l.cfg.Current.Load()
 			snap.Credentials.Refresh(now)
-			h.pyro.CutRevoked(now)
-			if snap.secrets.Refresh() {
-				current := h.snap.Load()
-				current.Backends.SetSecrets(current.secrets)
+			l.cfg.CutRevoked(now)
+			if snap.Secrets.Refresh() {
+				current := l.cfg.Current.Load()
+				current.Backends.SetSecrets(current.Secrets)
 			}
 		}
 	}

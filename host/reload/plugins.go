@@ -1,4 +1,4 @@
-package host
+package reload
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
@@ -13,7 +14,7 @@ import (
 
 // plugins applies the policy's plugins to the next snapshot. It keeps unchanged plugins and
 // removes missing ones. Jobs start the changed ones.
-func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
+func (l *Reloader) plugins(ctx context.Context, f *catalog.Files) {
 	before := map[object.ID]*backend.Plugin{}
 	for _, p := range l.next.Backends.Plugins {
 		before[p.Pin.ID] = p
@@ -28,8 +29,8 @@ func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
 			delete(l.missing, id)
 		} else if !l.inGracePeriod(id, named) {
 			l.removePlugin(was)
-			l.h.log.Info("plugin removed", "object", string(id))
-			l.h.record("removed", id, "")
+			l.cfg.Log.Info("plugin removed", "object", string(id))
+			l.cfg.Record("removed", id, "")
 		}
 	}
 	for id, pin := range wanted {
@@ -38,7 +39,7 @@ func (l *reloader) plugins(ctx context.Context, f *catalog.Files) {
 }
 
 // removePlugin removes a plugin from the next snapshot and retires it.
-func (l *reloader) removePlugin(was *backend.Plugin) {
+func (l *Reloader) removePlugin(was *backend.Plugin) {
 	for _, id := range was.Pin.Objects {
 		if l.next.Backends.Plugins[id] == was {
 			delete(l.next.Backends.Plugins, id)
@@ -48,7 +49,7 @@ func (l *reloader) removePlugin(was *backend.Plugin) {
 }
 
 // addPlugin puts a plugin into the next snapshot. It replaces was, unless that is nil.
-func (l *reloader) addPlugin(was, now *backend.Plugin) {
+func (l *Reloader) addPlugin(was, now *backend.Plugin) {
 	if was != nil {
 		l.removePlugin(was)
 	}
@@ -58,7 +59,7 @@ func (l *reloader) addPlugin(was, now *backend.Plugin) {
 }
 
 // plugin starts a job for a plugin that does not match the policy or its file.
-func (l *reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.Plugin) {
+func (l *Reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.Plugin) {
 	key := "plugin " + string(pin.ID)
 	if r := l.refused[key]; r != nil && r.plugin != nil && r.plugin.FailsAgain(l.next.Policy, pin) {
 		return
@@ -67,11 +68,11 @@ func (l *reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.
 		delete(l.refused, key)
 		return
 	}
-	if l.jobs[key] != 0 {
+	if l.jobs.has(key) {
 		return
 	}
-	now := l.h.backends.NewPlugin(l.next.Policy, pin)
-	if l.h.snap.Load().starting {
+	now := l.cfg.Backends.NewPlugin(l.next.Policy, pin)
+	if l.starting {
 		if err := binary.Check(now.Path, pin.SHA256); err != nil {
 			l.refusePlugin(key, now, "nothing", err)
 			return
@@ -85,7 +86,7 @@ func (l *reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.
 			_, err = now.Backend.Describe(ctx, pin.Objects[0])
 		}
 	}
-	l.startJob(ctx, key, run, func(*generation) {
+	l.jobs.start(ctx, key, run, func(*Generation) {
 		var was *backend.Plugin
 		for _, p := range l.next.Backends.Plugins { // the old one may have other objects
 			if p.Pin.ID == pin.ID {
@@ -97,9 +98,9 @@ func (l *reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.
 			l.addPlugin(was, now)
 			delete(l.refused, key)
 			delete(l.settling, pin.ID)
-			l.h.log.Info("plugin changed", "object", string(pin.ID))
-			l.h.record("reloaded", pin.ID, pin.SHA256)
-			l.h.reloads.accept()
+			l.cfg.Log.Info("plugin changed", "object", string(pin.ID))
+			l.cfg.Record("reloaded", pin.ID, pin.SHA256)
+			l.counts.accept()
 			return
 		}
 		l.retired = append(l.retired, now.Backend)
@@ -121,14 +122,14 @@ func (l *reloader) plugin(ctx context.Context, was *backend.Plugin, pin *policy.
 
 // refusePlugin notes why a plugin is refused, and logs it with the plugin that is served. The plugin is not started
 // again before its file or its block of the policy changes.
-func (l *reloader) refusePlugin(key string, p *backend.Plugin, served string, err error) {
-	news := l.setRefusal(key, p.Pin.ID, p.Path, err)
+func (l *Reloader) refusePlugin(key string, p *backend.Plugin, served string, err error) {
+	news := l.refused.set(key, p.Pin.ID, p.Path, err)
 	l.refused[key].plugin = p
 	if !news {
 		return
 	}
-	l.h.log.Error("plugin refused",
-		"object", string(p.Pin.ID), "path", p.Path, "served", served, "err", errorText(err))
-	l.h.record("refused", p.Pin.ID, errorText(err))
-	l.h.reloads.refused.Add(1)
+	l.cfg.Log.Error("plugin refused",
+		"object", string(p.Pin.ID), "path", p.Path, "served", served, "err", fault.Text(err))
+	l.cfg.Record("refused", p.Pin.ID, fault.Text(err))
+	l.counts.refused.Add(1)
 }

@@ -1,4 +1,4 @@
-package host
+package reload
 
 import (
 	"crypto/sha256"
@@ -9,20 +9,21 @@ import (
 	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/credential"
+	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/watch"
 )
 
 // policyChanged reports whether the policy file has changed since its last reading.
-func (l *reloader) policyChanged() bool {
-	if l.h.cfg.PolicyFile == "" {
+func (l *Reloader) policyChanged() bool {
+	if l.cfg.PolicyFile == "" {
 		return false
 	}
-	info, err := os.Stat(l.h.cfg.PolicyFile)
+	info, err := os.Stat(l.cfg.PolicyFile)
 	if err != nil || l.policyInfo != nil && watch.Same(l.policyInfo, info) && !watch.Fresh(info) {
 		return false
 	}
-	text, err := os.ReadFile(l.h.cfg.PolicyFile)
+	text, err := os.ReadFile(l.cfg.PolicyFile)
 	if err != nil {
 		return false
 	}
@@ -32,9 +33,9 @@ func (l *reloader) policyChanged() bool {
 
 // policy reads the policy file if it has changed or was refused. It reports whether the
 // next snapshot has a new policy.
-func (l *reloader) policy(old *generation) bool {
-	path := l.h.cfg.PolicyFile
-	if path == "" || l.h.cfg.Load == nil {
+func (l *Reloader) policy(old *Generation) bool {
+	path := l.cfg.PolicyFile
+	if path == "" || l.cfg.Load == nil {
 		return false
 	}
 	text, err := os.ReadFile(path) //nolint:gosec // the operator names it
@@ -47,33 +48,33 @@ func (l *reloader) policy(old *generation) bool {
 	if err == nil {
 		err = l.adopt(old)
 	}
-	if news := l.setRefusal("policy", "", path, err); err != nil {
+	if news := l.refused.set("policy", "", path, err); err != nil {
 		if news {
-			l.h.log.Error("policy refused: the last good one stays in force", "path", path, "err", err)
-			l.h.record("policy refused", "", errorText(err))
-			l.h.reloads.refused.Add(1)
+			l.cfg.Log.Error("policy refused: the last good one stays in force", "path", path, "err", err)
+			l.cfg.Record("policy refused", "", fault.Text(err))
+			l.counts.refused.Add(1)
 		}
 		return false
 	}
 	if l.next.Policy == old.Policy {
 		if wasRefused {
-			l.h.log.Info("the policy file has the policy in force again", "path", path)
+			l.cfg.Log.Info("the policy file has the policy in force again", "path", path)
 		}
 		return false
 	}
-	l.h.log.Info("policy changed", "path", path)
-	l.h.record("policy changed", "", fmt.Sprintf("%x", sum))
-	l.h.reloads.accept()
+	l.cfg.Log.Info("policy changed", "path", path)
+	l.cfg.Record("policy changed", "", fmt.Sprintf("%x", sum))
+	l.counts.accept()
 	return true
 }
 
 // adopt puts the file's policy into the next snapshot, with its keys and secrets.
-func (l *reloader) adopt(old *generation) error {
-	p, err := l.h.cfg.Load()
+func (l *Reloader) adopt(old *Generation) error {
+	p, err := l.cfg.Load()
 	if err != nil || p.Sum == old.Policy.Sum {
 		return err
 	}
-	if l.h.lock.HandedOver() {
+	if l.cfg.HandedOver() {
 		p.KeepFixed(old.Policy)
 	} else if what := p.FixedChange(old.Policy); what != "" {
 		return fmt.Errorf("%s changed, which a running host cannot apply: run hearth upgrade; "+
@@ -82,15 +83,15 @@ func (l *reloader) adopt(old *generation) error {
 	if err := errors.Join(backend.CheckPolicy(p), backend.CheckUsers(p), folder.CheckNested(p)); err != nil {
 		return err
 	}
-	v, err := credential.NewStore(p, old.Credentials, l.h.log)
+	v, err := credential.NewStore(p, old.Credentials, l.cfg.Log)
 	if err != nil {
 		return err
 	}
-	s, err := credential.NewSecrets(p, old.secrets, l.h.log)
+	s, err := credential.NewSecrets(p, old.Secrets, l.cfg.Log)
 	if err != nil {
 		return err
 	}
-	l.next.Policy, l.next.Credentials, l.next.secrets = p, v, s
-	advice.Log(p, l.h.log)
+	l.next.Policy, l.next.Credentials, l.next.Secrets = p, v, s
+	advice.Log(p, l.cfg.Log)
 	return nil
 }
