@@ -122,7 +122,22 @@ func New(cfg Config) (*Host, error) {
 	if len(cfg.Policy.Pins) > 0 && len(cfg.Shim) == 0 {
 		return nil, errors.New("host: Shim is required where there are plugins")
 	}
-	h.dispatch = dispatch.New(dispatch.Config{Snapshot: h.current.Snapshot, Queue: &h.queue, Usage: &h.usage, Log: cfg.Log})
+	if err := h.compose(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// compose makes the parts of the host. Each part gets those that were made before it. The reloader is last: it puts the
+// first generation in force.
+func (h *Host) compose() (err error) {
+	cfg := &h.cfg
+	h.dispatch = dispatch.New(dispatch.Config{
+		Snapshot: h.current.Snapshot,
+		Queue:    &h.queue,
+		Usage:    &h.usage,
+		Log:      cfg.Log,
+	})
 	h.backends = backend.New(backend.Config{
 		Worker:     cfg.Worker,
 		Shim:       cfg.Shim,
@@ -159,10 +174,7 @@ func New(cfg Config) (*Host, error) {
 		Record:     h.record,
 		Log:        cfg.Log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return h, nil
+	return err
 }
 
 // Listen opens every listener of the policy and the audit log. If one fails, the others

@@ -121,7 +121,8 @@ func TestRollbackDuringReload(t *testing.T) {
 			w := &worker{err: tc.staged, active: map[object.ID]*supervise.Version{}}
 			l := newReloader(t, w)
 			libs := supervise.NewLibs(nil)
-			old := supervise.NewVersion("acme.echo", supervise.Script{Source: []byte("return 1")}, libs, object.Limits{})
+			script := supervise.Script{Source: []byte("return 1")}
+			old := supervise.NewVersion("acme.echo", script, libs, object.Limits{})
 			if err := l.history.Add(old, time.Now(), false); err != nil {
 				t.Fatal(err)
 			}

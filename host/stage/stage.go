@@ -2,7 +2,7 @@
 //
 // A version passes when it loads in the tenant's worker and its tests pass, if the policy requires them. The stager
 // also stores the versions that new ones replace, for a rollback. A version that fails is discarded from the worker;
-// the versions in service are not affected. Scripts of tenants may be slow: the context bounds the time of [Stager.Stage].
+// the versions in service are not affected. Scripts of tenants may be slow: the context bounds [Stager.Stage].
 //
 // The package does not read files and does not activate versions: package reload does both.
 package stage
@@ -49,9 +49,9 @@ type Stager struct {
 	Log     *slog.Logger
 }
 
-// Stage loads versions beside those in service, two at a time, and stores the old versions
-// for a rollback. It skips new objects if there are more than maxStaged: the first call loads
-// each of them. Tenants' code can be slow, so the caller runs Stage in a goroutine of its own.
+// Stage loads versions beside those in service, two at a time, and stores the old versions for a rollback. It sets Err
+// or Sum of each candidate. It skips new objects if there are more than maxStaged: the first call loads each of them.
+// Stage blocks until all versions have loaded, or ctx is done.
 func (s *Stager) Stage(ctx context.Context, in Worker, all []*Candidate) {
 	added := 0
 	for _, c := range all {
