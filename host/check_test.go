@@ -13,6 +13,7 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/dryrun"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
@@ -273,8 +274,8 @@ func TestCheck(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg := host.Config{Policy: p, PolicyFile: "policy.hcl", Worker: []string{os.Args[0], "worker"}}
-			f.check(t, dir, host.Check(t.Context(), cfg))
+			cfg := dryrun.Config{Policy: p, PolicyFile: "policy.hcl", Worker: []string{os.Args[0], "worker"}}
+			f.check(t, dir, dryrun.Check(t.Context(), cfg))
 		})
 	}
 }

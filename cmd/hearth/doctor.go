@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/dryrun"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/doctor"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
@@ -38,8 +38,8 @@ control group. The exit code is 1 if the host would reject a tenant or a file.`,
 			if err != nil {
 				return err
 			}
-			cfg := host.Config{Policy: p, PolicyFile: from, Worker: []string{exe, workerVerb}}
-			for _, r := range host.Check(cmd.Context(), cfg) {
+			cfg := dryrun.Config{Policy: p, PolicyFile: from, Worker: []string{exe, workerVerb}}
+			for _, r := range dryrun.Check(cmd.Context(), cfg) {
 				findings = append(findings, doctor.OfFile(r))
 			}
 			return doctor.Print(cmd.OutOrStdout(), findings, asJSON)

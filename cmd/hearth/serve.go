@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/dryrun"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/folder"
 	"github.com/hearthhost/hearth/internal/cli"
@@ -194,7 +195,8 @@ func (f *serveFlags) serve(ctx context.Context, env process.Environment, out, er
 		Inherited:  handoff,
 	}
 	if f.check {
-		return printCheck(out, errOut, from, host.Check(ctx, cfg))
+		check := dryrun.Config{Policy: p, PolicyFile: path, Worker: cfg.Worker}
+		return printCheck(out, errOut, from, dryrun.Check(ctx, check))
 	}
 	return daemon.Run(ctx, daemon.Config{
 		Host:      cfg,

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/dryrun"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
@@ -40,9 +40,9 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 				prefix = args[0]
 			}
 			out := cmd.OutOrStdout()
-			all, ran, failed := []*host.Tested{}, 0, 0
-			cfg := host.Config{Policy: p, Worker: []string{exe, workerVerb}}
-			err = host.Test(cmd.Context(), cfg, prefix, func(t *host.Tested) {
+			all, ran, failed := []*dryrun.Tested{}, 0, 0
+			cfg := dryrun.Config{Policy: p, Worker: []string{exe, workerVerb}}
+			err = dryrun.Test(cmd.Context(), cfg, prefix, func(t *dryrun.Tested) {
 				all = append(all, t)
 				if t.Err != "" {
 					failed++

@@ -1,19 +1,14 @@
-package host
+package dryrun
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/catalog"
-	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -26,9 +21,8 @@ type Tested struct {
 }
 
 // Test runs the tests of the objects whose ids begin with prefix, and calls report for each
-// object. Each tenant has a separate worker, confined as far as this user can. Test uses
-// Policy and Worker of Config. It returns an error if it cannot read the scripts folder or
-// ctx is done.
+// object. Each tenant has a separate worker. It returns an error if it cannot read the
+// scripts folder or ctx is done.
 func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) error {
 	f, err := new(catalog.Reader).Read(cfg.Policy, nil)
 	if err != nil {
@@ -47,24 +41,6 @@ func Test(ctx context.Context, cfg Config, prefix string, report func(*Tested)) 
 		}
 	}
 	return nil
-}
-
-// scratchWorker returns a worker that loads and tests a tenant's scripts and serves no calls. It runs as this process's
-// user, cannot call other objects, and discards its log.
-func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettings) *supervise.Tenant {
-	confinement := backend.Confinement(settings)
-	confinement.UID, confinement.GID = 0, 0
-	confinement.AllowMissing = append(slices.Clone(confinement.AllowMissing), confine.UID, confine.Cgroup)
-	noObjects := func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
-		return object.Reply{}, dispatch.ErrUnknown
-	}
-	return supervise.New(supervise.Config{
-		Tenant:   name,
-		Argv:     cfg.Worker,
-		Confine:  confinement,
-		Log:      slog.New(slog.DiscardHandler),
-		Services: []supervise.Service{supervise.ObjectCalls(noObjects)},
-	})
 }
 
 func testTenant(

@@ -1,4 +1,9 @@
-package host
+// Package dryrun checks and tests what a host would serve, without serving it.
+//
+// [Check] returns the faults of a start: of the policy, folders, credentials, scripts and plugins. [Test] runs the
+// tests of scripts. Both load scripts in workers that serve no calls, cannot call other objects and are confined as far
+// as the user of the process can. Neither opens a listener nor writes files, so a host may run at the same time.
+package dryrun
 
 import (
 	"cmp"
@@ -27,10 +32,16 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
+// Config names what is checked. Policy and Worker are required.
+type Config struct {
+	Policy     *policy.Policy
+	PolicyFile string   // file of Policy; "": the built-in policy
+	Worker     []string // command that starts a worker
+}
+
 // Check returns the faults that a host would have if it started now, sorted by file. They are errors that prevent the
 // start, files that would be refused or logged, and notes about likely mistakes. Check loads every script in a separate
-// worker, as [Test] does. It starts no plugins, opens no listeners and writes no files. A host may be running at the
-// same time. Check uses Policy, PolicyFile and Worker of Config.
+// worker, as [Test] does. It starts no plugins.
 func Check(ctx context.Context, cfg Config) []fault.Refusal {
 	p := cfg.Policy
 	c := &checkup{policyFile: cfg.PolicyFile}

@@ -1,7 +1,11 @@
 package host
 
 import (
+	"context"
+
 	"github.com/hearthhost/hearth/host/admin"
+	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/host/observe"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
@@ -39,5 +43,33 @@ func (h *Host) source() *observe.Source {
 		Shares:         &h.shares,
 		Audit:          h.audit,
 		Tracer:         h.tracer,
+	}
+}
+
+// Reload scans all files and returns once every change is served or refused. It does not wait for files that keep
+// changing. The host also applies changes automatically, within seconds. Reload returns the cause of ctx if ctx is done
+// first; a host that does not serve never completes it.
+func (h *Host) Reload(ctx context.Context) error { return h.reload.Reload(ctx) }
+
+// Refusals returns the files whose current content is not served.
+func (h *Host) Refusals() []fault.Refusal { return h.current.Refusals().All }
+
+// History returns the known versions of a script's object, oldest first.
+func (h *Host) History(ctx context.Context, id object.ID) ([]history.VersionInfo, error) {
+	return h.reload.History(ctx, id)
+}
+
+// Rollback puts a version of an object back into service and returns the version's full name. version is a prefix of a
+// name in History; "" is the version before the serving one. The rollback lasts until the object's file or one of its
+// modules changes. A restart keeps it.
+func (h *Host) Rollback(ctx context.Context, id object.ID, version string) (name string, err error) {
+	return h.reload.Rollback(ctx, id, version)
+}
+
+// record writes an event of an object into the audit log. It does not wait for the disk: the
+// log keeps the order, so later decisions come after the event.
+func (h *Host) record(event string, id object.ID, detail string) {
+	if h.audit != nil {
+		h.audit.PostNote(event, "object", string(id), "detail", detail)
 	}
 }
