@@ -1,4 +1,4 @@
-// Package dryrun checks and tests what a host would serve, without serving it.
+// Package dryrun checks the files of a host and tests its scripts, without serving them.
 //
 // [Check] returns the faults of a start: of the policy, folders, credentials, scripts and plugins. [Test] runs the
 // tests of scripts. Both load scripts in workers that serve no calls, cannot call other objects and are confined as far
@@ -32,7 +32,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
-// Config names what is checked. Policy and Worker are required.
+// Config configures a check or a test. Policy and Worker are required.
 type Config struct {
 	Policy     *policy.Policy
 	PolicyFile string   // file of Policy; "": the built-in policy
