@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,11 +22,11 @@ import (
 	"github.com/hearthhost/hearth/sandbox/worker/memory"
 )
 
-// benchWorker is the environment variable that makes the test binary a worker for a benchmark.
-const benchWorker = "HEARTH_BENCH_WORKER"
+// benchWorker is the argument that makes the test binary a worker for a benchmark.
+const benchWorker = "bench-worker"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(benchWorker) != "" {
+	if slices.Contains(os.Args[1:], benchWorker) {
 		serveBench()
 		return
 	}
@@ -65,8 +66,7 @@ func newBenchHost(b *testing.B) *benchHost {
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // the test binary
-	cmd.Env = append(os.Environ(), benchWorker+"=1")
+	cmd := exec.Command(os.Args[0], benchWorker)
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {

@@ -229,7 +229,7 @@ func removeWithdrawn(queue []*job) []*job {
 	})
 }
 
-// fail answers a job that did not run with an error, and releases it. It does not wait: the reader calls it.
+// fail answers a job that did not run with an error, and releases it. It does not wait: the leader calls it.
 func (j *job) fail(err *object.Error) {
 	if j.begin() {
 		j.failure(err)

@@ -118,8 +118,8 @@ func (w *process) serve(linger bool) error {
 	return err
 }
 
-// stop closes the link when all jobs are answered. The reader continues until then: jobs wait for the host's
-// answers, and the host ends a worker that does not answer its pings.
+// stop closes the link when all jobs are answered. The leader continues until then: jobs wait for the host's answers,
+// and the host ends a worker that does not answer its pings.
 func (w *process) stop() {
 	if w.stopping {
 		return

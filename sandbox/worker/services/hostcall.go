@@ -70,7 +70,7 @@ func (h *hostCalls) wait(ctx context.Context, c *hostCall) (link.ServiceReply, e
 			h.link.Post(c.frame.Frame())
 			return link.ServiceReply{}, ctx.Err()
 		}
-		<-c.answered // the reader has it already and completes it
+		<-c.answered // the goroutine that reads the link has it already and completes it
 	}
 	if c.err != nil {
 		return link.ServiceReply{}, c.err
@@ -100,8 +100,8 @@ func (h *hostCalls) take(id uint64) *hostCall {
 	return c
 }
 
-// complete gives the host's answer to the goroutine that waits for it. The reader calls it, so it does not wait. A
-// reply to a host call that was given up is dropped.
+// complete gives the host's answer to the goroutine that waits for it. The goroutine that reads the link calls it, so
+// it does not wait. A reply to a host call that was given up is dropped.
 func (h *hostCalls) complete(id uint64, d *link.Decoder) {
 	reply, err := d.ServiceReplyFields()
 	if c := h.take(id); c != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/services"
 )
 
-// Link sends frames to the host. An error is not returned: the reader of the link sees that it has ended.
+// Link sends frames to the host. An error is not returned: the goroutine that reads the link finds that it has ended.
 type Link interface {
 	// Send may wait until the host reads.
 	Send(e *link.Encoder)
