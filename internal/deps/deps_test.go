@@ -460,6 +460,7 @@ var edges = []edge{
 			"sandbox/worker/bounded",
 			"sandbox/worker/leader",
 			"sandbox/worker/memory",
+			"sandbox/worker/request",
 			"sandbox/worker/services",
 		},
 	},
@@ -866,6 +867,13 @@ var edges = []edge{
 			"policy",
 			"sandbox/confine",
 			"sandbox/supervise",
+		},
+	},
+	{
+		pkg: "sandbox/worker/request",
+		why: "it holds the state of a request and knows no frame",
+		may: []string{
+			"object",
 		},
 	},
 	{

@@ -285,7 +285,7 @@ func (a *actor) take() (j *job, ends []uint64, o phase) {
 func (a *actor) serve(j *job) bool {
 	perCall := a.o.prog.Mode() == object.PerCall
 	isNext := j.stream != 0
-	if !j.begin() {
+	if !j.Begin() {
 		j.release()
 		return !perCall || isNext || a.o.recycle(a)
 	}
@@ -408,7 +408,7 @@ func (a *actor) publish(j *job, st *sandbox.Stream) {
 	w.streams[id] = a
 	w.mu.Unlock()
 	a.openStreams[id] = st
-	j.frame.Begin(link.Reply, j.id)
+	j.frame.Begin(link.Reply, j.ID())
 	j.frame.PutReply(object.Reply{Stream: id}, true, nil)
 }
 
@@ -513,8 +513,8 @@ func (a *actor) CancelRunning(why *object.Error) (runs func() bool) {
 	if j == nil {
 		return nil
 	}
-	id := j.end(why)
-	return func() bool { return a.running.Load() == j && j.serves(id) }
+	id := j.CancelWith(why)
+	return func() bool { return a.running.Load() == j && j.Serves(id) }
 }
 
 // HoldsState reports whether the instance keeps state between calls, or a stream. The caller holds stateMu.

@@ -32,38 +32,6 @@ func TestIdleJobsHoldNoResult(t *testing.T) {
 	}
 }
 
-// TestCallbacksOfReleasedJobs cancels a job whose callback runs after the job was released. The callback reads why
-// it was called: package context panics if Err is nil then.
-func TestCallbacksOfReleasedJobs(t *testing.T) {
-	for _, cancelledFirst := range []bool{true, false} {
-		w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}
-		w.jobs.Add(1)
-		j := newJob(w, 1)
-		begun, released, err := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-		callback := func() {
-			close(begun)
-			<-released
-			err <- j.Err()
-		}
-		if cancelledFirst {
-			j.cancelIf(1)
-			j.AfterFunc(callback)
-		} else {
-			j.AfterFunc(callback)
-			go j.cancelIf(1) // ends with the callback
-		}
-		<-begun
-		j.release()
-		w.jobs.Add(1)
-		next := newJob(w, 2)
-		close(released)
-		if got := <-err; got == nil {
-			t.Errorf("the callback of a cancelled job reads no error (cancelled first: %v)", cancelledFirst)
-		}
-		next.release()
-	}
-}
-
 // TestRequestDoesNotAllocate prepares calls in a job that was used before.
 func TestRequestDoesNotAllocate(t *testing.T) {
 	w := &process{out: link.NewWriter(io.Discard), running: map[uint64]*job{}}

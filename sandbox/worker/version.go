@@ -147,7 +147,7 @@ func (o *objectVersion) dispatch(j *job) *actor {
 // route gives a job to an instance, as the object's mode requires. It returns the actor that the caller must run, if
 // any. It does not wait.
 func (o *objectVersion) route(j *job) *actor {
-	if j.isWithdrawn() { // while it waited for the version: open no session for it
+	if j.Withdrawn() { // while it waited for the version: open no session for it
 		j.release()
 		return nil
 	}

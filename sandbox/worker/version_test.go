@@ -30,12 +30,12 @@ func TestParallel(t *testing.T) {
 			t.Errorf("%d answers give the reason, want 2: %q", n, sent.String())
 		}
 		// A withdrawn call leaves room in the queue.
-		if !o.waiting[0].withdrawIf(0) {
+		if !o.waiting[0].Withdraw(0) {
 			t.Error("a job that waits cannot be withdrawn")
 		}
 		w.jobs.Add(1)
 		o.parallelLocked(newJob(w, 3))
-		if len(o.waiting) != 1 || o.waiting[0].id != 3 {
+		if len(o.waiting) != 1 || o.waiting[0].ID() != 3 {
 			t.Errorf("%d wait, want the last one alone", len(o.waiting))
 		}
 	})

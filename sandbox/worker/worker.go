@@ -139,7 +139,7 @@ func (w *process) end() {
 	running := maps.Clone(w.running)
 	w.mu.Unlock()
 	for id, j := range running {
-		j.cancelIf(id)
+		j.Cancel(id)
 	}
 	for _, v := range w.objects {
 		v.retire(nil) // refuses the calls that wait
@@ -233,7 +233,7 @@ func (w *process) accept(j *job, typ link.Type, body []byte) (*actor, error) {
 		return nil, nil
 	}
 	w.mu.Lock()
-	w.running[j.id] = j
+	w.running[j.ID()] = j
 	w.mu.Unlock()
 	o := w.objects[j.call.ID]
 	if o == nil {
@@ -248,7 +248,7 @@ func (w *process) accept(j *job, typ link.Type, body []byte) (*actor, error) {
 func (w *process) addNext(j *job) *actor {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running[j.id] = j
+	w.running[j.ID()] = j
 	return w.streams[j.stream]
 }
 
@@ -296,10 +296,10 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 		}
 	case link.Cancel:
 		if j := w.job(id); j != nil {
-			j.cancelIf(id)
+			j.Cancel(id)
 		}
 	case link.Withdraw:
-		if j := w.job(id); j != nil && j.withdrawIf(id) {
+		if j := w.job(id); j != nil && j.Withdraw(id) {
 			w.forget(id)
 			var e link.Encoder
 			e.Begin(link.Withdrawn, id)
@@ -465,7 +465,7 @@ func (w *process) pong(id uint64) {
 	var all []link.Running
 	w.mu.Lock()
 	for n, j := range w.running {
-		if begun := j.beginTime(n); !begun.IsZero() {
+		if begun := j.BegunAt(n); !begun.IsZero() {
 			all = append(all, link.Running{ID: n, For: now.Sub(begun)})
 		}
 	}
@@ -495,7 +495,7 @@ const longSteps = 10_000
 // reply sends the reply of a job that ran. The reply of a short job waits for those of other running jobs, so that one
 // system call writes them. term is that of the leader if the leader runs the job, otherwise 0.
 func (w *process) reply(j *job, term uint64) {
-	last := w.forget(j.id)
+	last := w.forget(j.ID())
 	leads := w.leader.Leads(term)
 	frame := j.frame.FramePrefix(len(j.rest[0]) + len(j.rest[1]))
 	large := len(frame)+len(j.rest[0])+len(j.rest[1]) > link.Large
