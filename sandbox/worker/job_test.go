@@ -38,6 +38,7 @@ func TestRequestDoesNotAllocate(t *testing.T) {
 	w.jobs.Add(1)
 	j := newJob(w, 1)
 	defer j.release()
+	j.frame.B = make([]byte, 0, 1<<10) // of the reply before
 	f := pyro.FormatOf(wire.Pyro5, codec.ByID(codec.Serpent))
 	if n := testing.AllocsPerRun(100, func() {
 		j.beginReply(f)
