@@ -2,6 +2,7 @@ package signed
 
 import (
 	"bytes"
+	"io"
 	"testing"
 )
 
@@ -69,6 +70,50 @@ func FuzzRecords(f *testing.F) {
 		}
 		if !bytes.Equal(got, want) {
 			t.Errorf("% x was read where % x was sent", got, want)
+		}
+	})
+}
+
+// FuzzCodec feeds records and forged bytes to a codec, in parts. The plaintext and the error are those of a connection
+// that receives the same bytes.
+func FuzzCodec(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 1, 'x'}, []byte{1, 3}, false)
+	f.Add([]byte{}, []byte{2}, true)
+	f.Add(append([]byte{0, 0, 0, 1, 'x'}, make([]byte, 32)...), []byte{40, 7}, true)
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff}, []byte{}, false)
+	f.Fuzz(func(t *testing.T, forged, parts []byte, end bool) {
+		c := newChannel(t, testKey)
+		for i := range len(parts) % 4 {
+			if _, err := c.client.Write(bytes.Repeat([]byte{byte(i)}, i*50+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if end {
+			_ = c.client.out.end()
+		}
+		stream := append(bytes.Join(c.up.sent, nil), forged...)
+		codec, _ := c.server.Codec()
+		var got []byte
+		var err error
+		for left, i := stream, 0; len(left) > 0 && err == nil; i++ {
+			n := len(left)
+			if len(parts) > 0 {
+				n = min(n, int(parts[i%len(parts)])+1)
+			}
+			got, err = codec.Feed(got, left[:n])
+			left = left[n:]
+		}
+		if err == nil {
+			err = codec.Cut()
+		}
+		c.up.delivered.Write(stream)
+		c.up.closed = true
+		want, errWant := io.ReadAll(c.server)
+		if errWant == nil {
+			errWant = io.EOF
+		}
+		if !bytes.Equal(got, want) || err.Error() != errWant.Error() {
+			t.Errorf("%x, %v; want %x, %v", got, err, want, errWant)
 		}
 	})
 }

@@ -1,9 +1,6 @@
 package signed
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -20,19 +17,19 @@ const keepBuffer = 32 << 10
 // errCut reports that the stream ended without the final record.
 var errCut = fmt.Errorf("%w: the stream was cut", ErrIntegrity)
 
-// reader parses records.
+// reader reads records. It is a loop around an opener.
 type reader struct {
 	mu         sync.Mutex // guards the fields below
 	nc         net.Conn
-	tagger     tagger
+	opener     opener
 	buf        []byte
 	start, end int    // buf[start:end] has arrived and is not parsed yet
 	plain      []byte // unread bytes of the last verified record
-	err        error  // final error
 }
 
 func (r *reader) init(nc net.Conn, key []byte) {
-	r.nc, r.tagger.mac = nc, hmac.New(sha256.New, key)
+	r.nc = nc
+	r.opener.init(key)
 }
 
 func (r *reader) read(p []byte) (int, error) {
@@ -42,9 +39,6 @@ func (r *reader) read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for len(r.plain) == 0 {
-		if r.err != nil {
-			return 0, r.err
-		}
 		if err := r.record(); err != nil {
 			return 0, err
 		}
@@ -57,31 +51,24 @@ func (r *reader) read(p []byte) (int, error) {
 // record reads and verifies one record. After an error that is not final, such as a deadline, it can be called again
 // and continues.
 func (r *reader) record() error {
-	if err := r.fill(lengthBytes); err != nil {
-		return err
+	for {
+		plain, size, need, err := r.opener.open(r.buf[r.start:r.end])
+		switch {
+		case err != nil:
+			return r.fail(err)
+		case need == 0:
+			r.start += size
+			r.plain = plain
+			return nil
+		}
+		if err := r.fill(need); err != nil {
+			return err
+		}
 	}
-	n := int(binary.BigEndian.Uint32(r.buf[r.start:]))
-	if n > MaxRecord {
-		return r.fail(fmt.Errorf("%w: a record of %d bytes (at most %d)", ErrIntegrity, n, MaxRecord))
-	}
-	if err := r.fill(lengthBytes + n + macBytes); err != nil {
-		return err
-	}
-	record := r.buf[r.start : r.start+lengthBytes+n]
-	tag := r.buf[r.start+lengthBytes+n : r.start+lengthBytes+n+macBytes]
-	if !hmac.Equal(tag, r.tagger.next(record)) {
-		return r.fail(ErrIntegrity)
-	}
-	r.start += lengthBytes + n + macBytes
-	r.plain = record[lengthBytes:]
-	if n == 0 {
-		return r.fail(io.EOF)
-	}
-	return nil
 }
 
 func (r *reader) fail(err error) error {
-	r.err, r.buf, r.plain = err, nil, nil
+	r.opener.err, r.buf, r.plain = err, nil, nil
 	r.start, r.end = 0, 0
 	return err
 }
@@ -116,17 +103,17 @@ func (r *reader) fill(n int) error {
 	return nil
 }
 
-// writer writes records.
+// writer writes records of a sealer.
 type writer struct {
 	mu     sync.Mutex // guards the fields below
 	nc     net.Conn
-	tagger tagger
+	sealer sealer
 	buf    []byte
-	err    error // final error
 }
 
 func (w *writer) init(nc net.Conn, key []byte) {
-	w.nc, w.tagger.mac = nc, hmac.New(sha256.New, key)
+	w.nc = nc
+	w.sealer.init(key)
 }
 
 func (w *writer) write(p []byte) (n int, err error) {
@@ -151,27 +138,25 @@ func (w *writer) end() error {
 
 // endLocked sends the final record. Further calls do nothing.
 func (w *writer) endLocked() error {
-	if w.err != nil {
+	if w.sealer.err != nil {
 		return nil //nolint:nilerr // the direction has ended already
 	}
 	err := w.recordLocked(nil)
 	if err == nil {
-		w.err = net.ErrClosed
+		w.sealer.err = net.ErrClosed
 	}
 	return err
 }
 
 func (w *writer) recordLocked(p []byte) error {
-	if w.err != nil {
-		return w.err
+	if w.sealer.err != nil {
+		return w.sealer.err
 	}
-	w.buf = binary.BigEndian.AppendUint32(w.buf[:0], uint32(len(p)))
-	w.buf = append(w.buf, p...)
-	w.buf = append(w.buf, w.tagger.next(w.buf)...)
+	w.buf = w.sealer.record(w.buf[:0], p)
 	// A partly written record cannot be undone.
-	_, w.err = w.nc.Write(w.buf)
+	_, w.sealer.err = w.nc.Write(w.buf)
 	if cap(w.buf) > keepBuffer {
 		w.buf = nil
 	}
-	return w.err
+	return w.sealer.err
 }

@@ -23,10 +23,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net"
 	"sync"
@@ -291,24 +289,6 @@ func derive(hello, greeting []byte, key Key) (k keys, err error) {
 		*proof = mac.Sum(nil)
 	}
 	return k, nil
-}
-
-// tagger computes the tags of one direction.
-type tagger struct {
-	mac     hash.Hash
-	counter uint64
-	head    [8]byte
-	tag     [macBytes]byte
-}
-
-// next returns the tag of the next record, given its length and bytes. The result is valid until the next call.
-func (t *tagger) next(record []byte) []byte {
-	t.mac.Reset()
-	binary.BigEndian.PutUint64(t.head[:], t.counter)
-	t.counter++
-	t.mac.Write(t.head[:])
-	t.mac.Write(record)
-	return t.mac.Sum(t.tag[:0])
 }
 
 // Read implements [net.Conn].
