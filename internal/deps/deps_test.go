@@ -877,6 +877,10 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "transport/channel",
+		why: "byte codecs of connections, for the event loop",
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
