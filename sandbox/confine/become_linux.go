@@ -119,7 +119,7 @@ func (b *execer) setRlimits() Layer {
 
 const maxProgramFiles = 1024
 
-// disableDumpable makes this process and the program disableDumpable. The kernel makes a process dumpable again if it
+// disableDumpable makes this process and the program undumpable. The kernel makes a process dumpable again if it
 // executes a readable file, so the program's file must not be readable.
 func (b *execer) disableDumpable() Layer {
 	l := undumpable()

@@ -25,6 +25,9 @@ const scriptPath = "/plugin"
 // maxInterpreterBytes limits the size of the copy of an interpreter.
 const maxInterpreterBytes = 256 << 20
 
+// minCopyFD is the smallest descriptor of the copy of an interpreter. Smaller ones have other uses in the process.
+const minCopyFD = 5
+
 // isScript reports whether a file begins with "#!".
 func isScript(fd int) bool {
 	var head [2]byte
@@ -50,7 +53,7 @@ func (m *execTarget) prepare(rooted bool) error {
 	}
 	script := scriptPath
 	if !rooted {
-		script, m.inherited = fmt.Sprintf("/proc/self/fd/%d", execFD), true
+		script, m.inherited = fmt.Sprintf("/proc/self/fd/%d", m.fd), true
 	}
 	m.argv = []string{path}
 	if arg != "" {
@@ -120,7 +123,7 @@ func unreadable(path string) (int, error) {
 		to.Close()
 		return -1, fmt.Errorf("the script's interpreter %s: %w", path, err)
 	}
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, controlFD+1) // to is closed by its finalizer
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, minCopyFD) // to is closed by its finalizer
 	to.Close()
 	return dup, err
 }
