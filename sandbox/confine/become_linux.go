@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearthhost/hearth/sandbox/confine/capability"
+	"github.com/hearthhost/hearth/sandbox/confine/executable"
 	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
@@ -31,7 +33,7 @@ func ExecConfined(argv0 string) error {
 		return fmt.Errorf("reading the orders: %w", err)
 	}
 	closeOthers()
-	b := execer{programOrders: &o, target: execTarget{fd: execFD, argv: []string{argv0}}, sockets: -1}
+	b := execer{programOrders: &o, target: executable.Target{FD: execFD, Argv: []string{argv0}}, sockets: -1}
 	report := programReport{Layers: b.apply()}
 	if b.execErr != nil {
 		report.ExecError = b.execErr.Error()
@@ -57,7 +59,7 @@ func ExecConfined(argv0 string) error {
 // execer is the process between its start and the execution of the program.
 type execer struct {
 	*programOrders
-	target    execTarget
+	target    executable.Target
 	sockets   int    // descriptor of the folder for sockets, or -1
 	execErr   error  // reason why the program cannot be executed
 	execToken uint64 // argument by which the filter recognizes the one allowed execution
@@ -71,7 +73,7 @@ func (b *execer) apply() []Layer {
 		b.enterRoot,
 		func() Layer {
 			if b.UID != 0 {
-				bounded = dropNeeded()
+				bounded = capability.DropNeeded()
 			}
 			return b.switchUser()
 		},
@@ -79,7 +81,7 @@ func (b *execer) apply() []Layer {
 		func() Layer {
 			// After the last step that needs privileges, and before writing is forbidden.
 			if !b.ProbeOnly {
-				b.execErr = b.target.prepare(b.Namespaces)
+				b.execErr = b.target.Prepare(b.Namespaces)
 			}
 			return b.setRlimits()
 		},
@@ -128,7 +130,7 @@ func (b *execer) disableDumpable() Layer {
 	}
 	const how = "PR_SET_DUMPABLE 0, and the program's file cannot be read"
 	var st unix.Stat_t
-	if err := unix.Fstat(b.target.fd, &st); err != nil || st.Mode&0o444 != 0 {
+	if err := unix.Fstat(b.target.FD, &st); err != nil || st.Mode&0o444 != 0 {
 		return missing(Dumpable, how, "", fmt.Errorf("the program's file has the mode %o (%w)", st.Mode, err))
 	}
 	return holds(Dumpable, how)
@@ -157,7 +159,7 @@ func (b *execer) execute(env []string) error {
 		!errors.Is(err, unix.ENOSYS) {
 		return os.NewSyscallError("close_range", err)
 	}
-	if b.target.inherited { // the interpreter reads the script from it
+	if b.target.Inherited { // the interpreter reads the script from it
 		if _, err := unix.FcntlInt(execFD, unix.F_SETFD, 0); err != nil {
 			return err
 		}
@@ -166,7 +168,7 @@ func (b *execer) execute(env []string) error {
 	if err != nil {
 		return err
 	}
-	argv, err := syscall.SlicePtrFromStrings(b.target.argv)
+	argv, err := syscall.SlicePtrFromStrings(b.target.Argv)
 	if err != nil {
 		return err
 	}
@@ -174,7 +176,7 @@ func (b *execer) execute(env []string) error {
 	if err != nil {
 		return err
 	}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(b.target.fd),
+	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(b.target.FD),
 		uintptr(unsafe.Pointer(empty)),    //nolint:gosec // kept alive below
 		uintptr(unsafe.Pointer(&argv[0])), //nolint:gosec // kept alive below
 		uintptr(unsafe.Pointer(&envp[0])), //nolint:gosec // kept alive below

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hearthhost/hearth/sandbox/confine/capability"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -67,7 +69,7 @@ type commonLayers struct {
 func applyCommon() commonLayers {
 	b := commonLayers{root: enterEmptyRoot()}
 	if unix.Geteuid() == 0 {
-		b.bounded = dropNeeded() // after the last mount; current capabilities remain
+		b.bounded = capability.DropNeeded() // after the last mount; current capabilities remain
 	}
 	b.files = forbidFiles()
 	return b
@@ -106,9 +108,9 @@ func (o *orders) switchUser() Layer {
 		return Layer{Name: UID, How: "the worker shares the host's uid"}
 	}
 	err := errors.Join(
-		onAllThreads(unix.SYS_SETGROUPS, 0, 0, 0),
-		onAllThreads(unix.SYS_SETRESGID, uintptr(o.GID), uintptr(o.GID), uintptr(o.GID)),
-		onAllThreads(unix.SYS_SETRESUID, uintptr(o.UID), uintptr(o.UID), uintptr(o.UID)),
+		capability.OnAllThreads(unix.SYS_SETGROUPS, 0, 0, 0),
+		capability.OnAllThreads(unix.SYS_SETRESGID, uintptr(o.GID), uintptr(o.GID), uintptr(o.GID)),
+		capability.OnAllThreads(unix.SYS_SETRESUID, uintptr(o.UID), uintptr(o.UID), uintptr(o.UID)),
 	)
 	how := fmt.Sprintf("uid %d, gid %d, no other group", o.UID, o.GID)
 	groups, gerr := unix.Getgroups()
@@ -130,7 +132,7 @@ func (o *orders) switchUser() Layer {
 // dropPrivileges removes all capabilities permanently. bounded is the error of reducing the bounding set.
 func (o *orders) dropPrivileges(bounded error) Layer {
 	const how = "all sets of capabilities emptied, no_new_privs set, both read back"
-	if err := dropAll(); err != nil {
+	if err := capability.DropAll(); err != nil {
 		return missing(NoNewPrivs, how, "", err)
 	}
 	if bounded != nil {
@@ -201,7 +203,7 @@ func undumpable() Layer {
 // dieWithParent sets PDEATHSIG again, because the kernel clears it when the uid changes.
 func dieWithParent() Layer {
 	const how = "PR_SET_PDEATHSIG, from a thread that lives as long as the worker; the end of the socket, too"
-	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); err != nil {
+	if err := capability.OnAllThreads(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); err != nil {
 		return missing(ParentDeath, how, "", err)
 	}
 	return holds(ParentDeath, how)

@@ -3,6 +3,8 @@ package confine
 import (
 	"fmt"
 
+	"github.com/hearthhost/hearth/sandbox/confine/executable"
+	"github.com/hearthhost/hearth/sandbox/confine/fileaccess"
 	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
@@ -11,8 +13,8 @@ import (
 func forbidFiles() Layer { return landlockLayer("a Landlock domain without any rule") }
 
 // landlockLayer denies all access to files except by rules.
-func landlockLayer(how string, rules ...fileRule) Layer {
-	covers, err := restrictFiles(rules...)
+func landlockLayer(how string, rules ...fileaccess.Rule) Layer {
+	covers, err := fileaccess.Restrict(rules...)
 	if err != nil {
 		const remedy = "use a kernel from 5.13 with landlock among the security modules of its command line (lsm=)"
 		return missing(Landlock, how, remedy, err)
@@ -22,24 +24,24 @@ func landlockLayer(how string, rules ...fileRule) Layer {
 
 // forbidFiles denies all access to files except those of the program.
 func (b *execer) forbidFiles() Layer {
-	rules := []fileRule{
-		{mayRead | mayWrite, rootfs.Devices},
-		{mayRead | mayList | mayRun, b.Program.Runtime},
-		{mayRead | mayList, b.Program.Files},
+	rules := []fileaccess.Rule{
+		{fileaccess.Read | fileaccess.Write, rootfs.Devices},
+		{fileaccess.Read | fileaccess.List | fileaccess.Run, b.Program.Runtime},
+		{fileaccess.Read | fileaccess.List, b.Program.Files},
 	}
-	const mayChange = mayRead | mayList | mayWrite | mayTruncate | mayMake
+	const mayChange = fileaccess.Read | fileaccess.List | fileaccess.Write | fileaccess.Truncate | fileaccess.Make
 	dir := b.Program.Dir
 	if b.Namespaces {
 		dir = Sockets
-		if !b.ProbeOnly && isScript(execFD) {
-			rules = append(rules, fileRule{mayRead, []string{scriptPath}})
+		if !b.ProbeOnly && executable.IsScript(execFD) {
+			rules = append(rules, fileaccess.Rule{fileaccess.Read, []string{executable.ScriptPath}})
 		}
 		if b.Program.TmpBytes > 0 {
-			rules = append(rules, fileRule{mayChange | mayMakeDir, []string{"/tmp"}})
+			rules = append(rules, fileaccess.Rule{mayChange | fileaccess.MakeDir, []string{"/tmp"}})
 		}
 	}
 	if dir != "" {
-		rules = append(rules, fileRule{mayChange | mayServe, []string{dir}})
+		rules = append(rules, fileaccess.Rule{mayChange | fileaccess.Serve, []string{dir}})
 	}
 	return landlockLayer("a Landlock domain for the files of the program", rules...)
 }

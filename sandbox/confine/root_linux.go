@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearthhost/hearth/sandbox/confine/executable"
 	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
@@ -47,12 +48,12 @@ func (b *execer) enterRoot() Layer {
 		UID:        int(b.UID),
 		GID:        int(b.GID),
 		Script:     -1,
-		ScriptPath: scriptPath,
+		ScriptPath: executable.ScriptPath,
 	}
 	if b.UID == 0 { // it keeps the ids of this process
 		o.UID, o.GID = os.Getuid(), os.Getgid()
 	}
-	if !b.ProbeOnly && isScript(execFD) {
+	if !b.ProbeOnly && executable.IsScript(execFD) {
 		o.Script = execFD
 	}
 	var err error

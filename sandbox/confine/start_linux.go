@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearthhost/hearth/sandbox/confine/capability"
 	"github.com/hearthhost/hearth/sandbox/confine/controlgroup"
 )
 
@@ -238,7 +239,7 @@ func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 		// Not unlocked: the thread has lost capabilities and must end with its goroutine.
 		runtime.LockOSThread()
 		if privileged() {
-			if err := keepNeeded(); err != nil {
+			if err := capability.KeepNeeded(); err != nil {
 				started <- fmt.Errorf("taking capabilities from a worker: %w", err)
 				return
 			}

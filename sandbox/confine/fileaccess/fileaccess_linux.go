@@ -1,4 +1,4 @@
-package confine
+package fileaccess
 
 import (
 	"errors"
@@ -20,36 +20,36 @@ const (
 // runtime does that permanently.
 const scopedSignals = 1 << (2 - 1)
 
-// fileRights are rights on a file, or on a folder and its content.
-type fileRights landlock.AccessFSSet
+// Rights are rights on a file, or on a folder and its content.
+type Rights landlock.AccessFSSet
 
 // Rights of a rule.
 const (
-	mayRead     fileRights = ll.AccessFSReadFile
-	mayList     fileRights = ll.AccessFSReadDir
-	mayRun      fileRights = ll.AccessFSExecute
-	mayWrite    fileRights = ll.AccessFSWriteFile
-	mayTruncate fileRights = ll.AccessFSTruncate
-	mayMake     fileRights = ll.AccessFSMakeReg | ll.AccessFSRemoveFile
-	mayMakeDir  fileRights = ll.AccessFSMakeDir | ll.AccessFSRemoveDir
-	mayServe    fileRights = ll.AccessFSMakeSock | ll.AccessFSResolveUnix // make Unix sockets and connect to them
+	Read     Rights = ll.AccessFSReadFile
+	List     Rights = ll.AccessFSReadDir
+	Run      Rights = ll.AccessFSExecute
+	Write    Rights = ll.AccessFSWriteFile
+	Truncate Rights = ll.AccessFSTruncate
+	Make     Rights = ll.AccessFSMakeReg | ll.AccessFSRemoveFile
+	MakeDir  Rights = ll.AccessFSMakeDir | ll.AccessFSRemoveDir
+	Serve    Rights = ll.AccessFSMakeSock | ll.AccessFSResolveUnix // make Unix sockets and connect to them
 )
 
-// fileRule allows rights on paths. A path may be a file or a folder.
-type fileRule struct {
-	rights fileRights
-	paths  []string
+// Rule allows rights on paths. A path may be a file or a folder.
+type Rule struct {
+	Rights Rights
+	Paths  []string
 }
 
 // landlockRules returns the rules of a domain.
-func landlockRules(rules []fileRule) []landlock.Rule {
+func landlockRules(rules []Rule) []landlock.Rule {
 	var out []landlock.Rule
 	for _, r := range rules {
-		for _, path := range r.paths {
-			rights := r.rights
+		for _, path := range r.Paths {
+			rights := r.Rights
 			// Landlock rejects rights of folders on a file.
 			if info, err := os.Stat(path); err == nil && !info.IsDir() {
-				rights &^= mayList
+				rights &^= List
 			}
 			out = append(out, landlock.PathAccess(landlock.AccessFSSet(rights), path))
 		}
@@ -57,9 +57,9 @@ func landlockRules(rules []fileRule) []landlock.Rule {
 	return out
 }
 
-// restrictFiles denies all access to files, except by rules, and to all other objects that the kernel's Landlock
+// Restrict denies all access to files, except by rules, and to all other objects that the kernel's Landlock
 // supports. Open descriptors remain usable. The rules must not allow the root. It returns a description for a report.
-func restrictFiles(rules ...fileRule) (string, error) {
+func Restrict(rules ...Rule) (string, error) {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, askVersion)
 	if errno != 0 {
 		return "", errno

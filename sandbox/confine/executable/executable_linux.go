@@ -1,4 +1,4 @@
-package confine
+package executable
 
 import (
 	"bytes"
@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// execTarget is the file that a process is about to execute.
-type execTarget struct {
-	fd        int
-	argv      []string
-	inherited bool // descriptor 3 stays open: an interpreter reads it
+// Target is the file that a process is about to execute.
+type Target struct {
+	FD        int
+	Argv      []string
+	Inherited bool // descriptor 3 stays open: an interpreter reads it
 }
 
-// scriptPath is the path of a script in the program's root.
-const scriptPath = "/plugin"
+// ScriptPath is the path of a script in the program's root.
+const ScriptPath = "/plugin"
 
 // maxInterpreterBytes limits the size of the copy of an interpreter.
 const maxInterpreterBytes = 256 << 20
@@ -28,22 +28,22 @@ const maxInterpreterBytes = 256 << 20
 // minCopyFD is the smallest descriptor of the copy of an interpreter. Smaller ones have other uses in the process.
 const minCopyFD = 5
 
-// isScript reports whether a file begins with "#!".
-func isScript(fd int) bool {
+// IsScript reports whether a file begins with "#!".
+func IsScript(fd int) bool {
 	var head [2]byte
 	n, err := unix.Pread(fd, head[:], 0)
 	return err == nil && n == len(head) && string(head[:]) == "#!"
 }
 
-// prepare finds the interpreter of a script, as the kernel does. It also resolves env, because the filter allows one
+// Prepare finds the interpreter of a script, as the kernel does. It also resolves env, because the filter allows one
 // execution only. It executes an unreadable copy of the interpreter: other processes could inspect a process whose file
 // is readable.
-func (m *execTarget) prepare(rooted bool) error {
-	if !isScript(m.fd) {
+func (m *Target) Prepare(rooted bool) error {
+	if !IsScript(m.FD) {
 		return nil
 	}
 	line := make([]byte, 256)
-	n, err := unix.Pread(m.fd, line, 0)
+	n, err := unix.Pread(m.FD, line, 0)
 	if err != nil {
 		return err
 	}
@@ -51,16 +51,16 @@ func (m *execTarget) prepare(rooted bool) error {
 	if err != nil {
 		return err
 	}
-	script := scriptPath
+	script := ScriptPath
 	if !rooted {
-		script, m.inherited = fmt.Sprintf("/proc/self/fd/%d", m.fd), true
+		script, m.Inherited = fmt.Sprintf("/proc/self/fd/%d", m.FD), true
 	}
-	m.argv = []string{path}
+	m.Argv = []string{path}
 	if arg != "" {
-		m.argv = append(m.argv, arg)
+		m.Argv = append(m.Argv, arg)
 	}
-	m.argv = append(m.argv, script)
-	m.fd, err = unreadable(path)
+	m.Argv = append(m.Argv, script)
+	m.FD, err = unreadable(path)
 	return err
 }
 
@@ -113,7 +113,7 @@ func unreadable(path string) (int, error) {
 	if err == nil && n > maxInterpreterBytes {
 		err = errors.New("it is too large")
 	}
-	if err == nil && isScript(fd) {
+	if err == nil && IsScript(fd) {
 		err = errors.New("it is a script itself: name the program that runs it")
 	}
 	if err == nil {

@@ -1,4 +1,4 @@
-package confine
+package capability
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 // onAllThreads makes a system call on every thread of the process. The Go runtime has started several, and the kernel
 // confines each thread separately.
-func onAllThreads(call, a, b, c uintptr) error {
+func OnAllThreads(call, a, b, c uintptr) error {
 	if _, _, errno := psx.Syscall6(call, a, b, c, 0, 0, 0); errno != 0 {
 		return errno
 	}
@@ -26,7 +26,7 @@ var neededCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID,
 
 // keepNeeded removes all capabilities except neededCaps from the bounding set of the calling thread, and so of its
 // future children.
-func keepNeeded() error {
+func KeepNeeded() error {
 	for c := range uintptr(64) {
 		if slices.Contains(neededCaps, c) {
 			continue
@@ -43,9 +43,9 @@ func keepNeeded() error {
 }
 
 // dropNeeded removes neededCaps from the bounding set.
-func dropNeeded() error {
+func DropNeeded() error {
 	for _, c := range neededCaps {
-		if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); err != nil {
+		if err := OnAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); err != nil {
 			return err
 		}
 	}
@@ -55,11 +55,11 @@ func dropNeeded() error {
 // dropAll sets no_new_privs, and removes all capabilities of all threads permanently. In a user namespace the bounding
 // set remains full: it limits only capabilities that execve adds, and no_new_privs prevents those. Emptying it on all
 // threads would take longer than all other steps.
-func dropAll() error {
-	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+func DropAll() error {
+	if err := OnAllThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
 		return err
 	}
-	if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
+	if err := OnAllThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
 		return err
 	}
 	if err := emptyCapabilities(); err != nil {
@@ -77,7 +77,7 @@ func dropAll() error {
 func emptyCapabilities() error {
 	hdr := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	none := &[2]unix.CapUserData{}
-	err := onAllThreads(unix.SYS_CAPSET,
+	err := OnAllThreads(unix.SYS_CAPSET,
 		uintptr(unsafe.Pointer(hdr)),     //nolint:gosec // kept alive below
 		uintptr(unsafe.Pointer(none)), 0) //nolint:gosec // kept alive below
 	runtime.KeepAlive(hdr)
