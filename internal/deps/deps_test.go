@@ -425,10 +425,25 @@ var edges = []edge{
 		pkg: "sandbox/confine",
 		why: "isolation layers do not depend on the confined program",
 		may: []string{
+			"sandbox/confine/capability",
 			"sandbox/confine/controlgroup",
+			"sandbox/confine/executable",
+			"sandbox/confine/fileaccess",
 			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
 		},
+	},
+	{
+		pkg: "sandbox/confine/fileaccess",
+		why: "it makes a Landlock domain and imports nothing of confine",
+	},
+	{
+		pkg: "sandbox/confine/executable",
+		why: "it prepares a file and imports nothing of confine",
+	},
+	{
+		pkg: "sandbox/confine/capability",
+		why: "it changes credentials of threads and imports nothing of confine",
 	},
 	{
 		pkg: "sandbox/supervise",
@@ -1403,6 +1418,9 @@ var doors = []struct {
 			"transport",
 			"transport/peer",
 			"sandbox/confine",
+			"sandbox/confine/capability",
+			"sandbox/confine/executable",
+			"sandbox/confine/fileaccess",
 			"sandbox/confine/controlgroup",
 			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
@@ -1420,14 +1438,14 @@ var doors = []struct {
 		module: "github.com/landlock-lsm/go-landlock",
 		why:    "only confine sets up isolation layers",
 		at: []string{
-			"sandbox/confine",
+			"sandbox/confine/fileaccess",
 		},
 	},
 	{
 		module: "kernel.org/pub/linux/libs/security/libcap/psx",
 		why:    "only confine changes threads under the runtime",
 		at: []string{
-			"sandbox/confine",
+			"sandbox/confine/capability",
 		},
 	},
 	{
@@ -1517,6 +1535,37 @@ func TestObjectImportsTheStandardLibraryOnly(t *testing.T) {
 		return
 	}
 	t.Error("there is no package object")
+}
+
+// TestWorkerImports checks all packages of a worker process, direct and indirect: a program that only runs scripts links
+// no policy, no plugins, nothing of the host, and no module except those that confine it.
+func TestWorkerImports(t *testing.T) {
+	imports := map[string][]string{}
+	for _, p := range packages(t) {
+		imports[p.ImportPath] = p.Imports
+	}
+	seen := map[string]bool{}
+	var walk func(path string)
+	walk = func(path string) {
+		if seen[path] {
+			return
+		}
+		seen[path] = true
+		for _, imp := range imports[path] {
+			walk(imp)
+		}
+	}
+	walk(module + "/sandbox/worker")
+	for path := range seen {
+		dir, _, _ := strings.Cut(short(path), "/")
+		switch {
+		case own(path) && slices.Contains([]string{"codec", "internal", "object", "sandbox", "wire"}, dir):
+		case standard(path), strings.HasPrefix(path, "golang.org/x/sys/"):
+		case strings.HasPrefix(path, "github.com/landlock-lsm/"), strings.HasPrefix(path, "kernel.org/pub/linux/libs/"):
+		default:
+			t.Errorf("a worker imports %s: it runs in the confined process, and its binary is small", path)
+		}
+	}
 }
 
 func TestForeignModulesHaveOneDoor(t *testing.T) {

@@ -15,6 +15,9 @@
 // [StartProgram] and [ExecConfined] do the same for a plugin, which is an arbitrary program. ExecConfined then executes
 // it.
 //
+// The mechanisms are packages: rootfs (the root), capability (credentials of threads), fileaccess (Landlock), seccomp
+// (the system call filter), controlgroup (limits) and executable (the file of a plugin).
+//
 // Other packages limit scripts inside the process (sandbox), define the messages on the socket (link), and choose the
 // Spec of a tenant (policy).
 package confine

@@ -25,23 +25,23 @@ func landlockLayer(how string, rules ...fileaccess.Rule) Layer {
 // forbidFiles denies all access to files except those of the program.
 func (b *execer) forbidFiles() Layer {
 	rules := []fileaccess.Rule{
-		{fileaccess.Read | fileaccess.Write, rootfs.Devices},
-		{fileaccess.Read | fileaccess.List | fileaccess.Run, b.Program.Runtime},
-		{fileaccess.Read | fileaccess.List, b.Program.Files},
+		fileaccess.Allow(fileaccess.Read|fileaccess.Write, rootfs.Devices...),
+		fileaccess.Allow(fileaccess.Read|fileaccess.List|fileaccess.Run, b.Program.Runtime...),
+		fileaccess.Allow(fileaccess.Read|fileaccess.List, b.Program.Files...),
 	}
 	const mayChange = fileaccess.Read | fileaccess.List | fileaccess.Write | fileaccess.Truncate | fileaccess.Make
 	dir := b.Program.Dir
 	if b.Namespaces {
 		dir = Sockets
 		if !b.ProbeOnly && executable.IsScript(execFD) {
-			rules = append(rules, fileaccess.Rule{fileaccess.Read, []string{executable.ScriptPath}})
+			rules = append(rules, fileaccess.Allow(fileaccess.Read, executable.ScriptPath))
 		}
 		if b.Program.TmpBytes > 0 {
-			rules = append(rules, fileaccess.Rule{mayChange | fileaccess.MakeDir, []string{"/tmp"}})
+			rules = append(rules, fileaccess.Allow(mayChange|fileaccess.MakeDir, "/tmp"))
 		}
 	}
 	if dir != "" {
-		rules = append(rules, fileaccess.Rule{mayChange | fileaccess.Serve, []string{dir}})
+		rules = append(rules, fileaccess.Allow(mayChange|fileaccess.Serve, dir))
 	}
 	return landlockLayer("a Landlock domain for the files of the program", rules...)
 }

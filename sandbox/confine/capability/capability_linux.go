@@ -11,7 +11,7 @@ import (
 	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// onAllThreads makes a system call on every thread of the process. The Go runtime has started several, and the kernel
+// OnAllThreads makes a system call on every thread of the process. The Go runtime has started several, and the kernel
 // confines each thread separately.
 func OnAllThreads(call, a, b, c uintptr) error {
 	if _, _, errno := psx.Syscall6(call, a, b, c, 0, 0, 0); errno != 0 {
@@ -20,11 +20,11 @@ func OnAllThreads(call, a, b, c uintptr) error {
 	return nil
 }
 
-// neededCaps are the capabilities that Enter uses if the host is root. The host has removed all others from the
-// worker's bounding set before its first instruction.
+// neededCaps are the capabilities that a worker uses while it confines itself, if the host is root. The host has removed
+// all others from the worker's bounding set before its first instruction.
 var neededCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP}
 
-// keepNeeded removes all capabilities except neededCaps from the bounding set of the calling thread, and so of its
+// KeepNeeded removes all capabilities except neededCaps from the bounding set of the calling thread, and so of its
 // future children.
 func KeepNeeded() error {
 	for c := range uintptr(64) {
@@ -42,7 +42,7 @@ func KeepNeeded() error {
 	return nil
 }
 
-// dropNeeded removes neededCaps from the bounding set.
+// DropNeeded removes neededCaps from the bounding set.
 func DropNeeded() error {
 	for _, c := range neededCaps {
 		if err := OnAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0); err != nil {
@@ -52,7 +52,7 @@ func DropNeeded() error {
 	return nil
 }
 
-// dropAll sets no_new_privs, and removes all capabilities of all threads permanently. In a user namespace the bounding
+// DropAll sets no_new_privs, and removes all capabilities of all threads permanently. In a user namespace the bounding
 // set remains full: it limits only capabilities that execve adds, and no_new_privs prevents those. Emptying it on all
 // threads would take longer than all other steps.
 func DropAll() error {

@@ -35,18 +35,21 @@ const (
 	Serve    Rights = ll.AccessFSMakeSock | ll.AccessFSResolveUnix // make Unix sockets and connect to them
 )
 
-// Rule allows rights on paths. A path may be a file or a folder.
+// Rule allows rights on paths. Use [Allow].
 type Rule struct {
-	Rights Rights
-	Paths  []string
+	rights Rights
+	paths  []string
 }
+
+// Allow returns a rule. A path may be a file or a folder.
+func Allow(rights Rights, paths ...string) Rule { return Rule{rights: rights, paths: paths} }
 
 // landlockRules returns the rules of a domain.
 func landlockRules(rules []Rule) []landlock.Rule {
 	var out []landlock.Rule
 	for _, r := range rules {
-		for _, path := range r.Paths {
-			rights := r.Rights
+		for _, path := range r.paths {
+			rights := r.rights
 			// Landlock rejects rights of folders on a file.
 			if info, err := os.Stat(path); err == nil && !info.IsDir() {
 				rights &^= List
