@@ -46,9 +46,8 @@ func (l Limits) withDefaults() Limits {
 
 // Serializer is one payload format. All are stateless and safe for concurrent use.
 //
-// Decoding errors are *object.Error with CodeInvalid, or CodeTooLarge for an exceeded limit. The message gives the
-// problem and its byte offset and quotes at most a few bytes of input. Class is the exception of a Pyro daemon for it
-// ("ValueError", "SyntaxError", …) where doc/wire.md names one.
+// Decoding errors are *object.Error with CodeInvalid and a reason, or CodeTooLarge for an exceeded limit. The message
+// gives the problem and its byte offset and quotes at most a few bytes of input.
 type Serializer interface {
 	ID() ID
 	Name() string
@@ -59,7 +58,7 @@ type Serializer interface {
 }
 
 // Encoder is a Sink that writes one document. It rejects values that the format cannot represent or a Python peer
-// cannot read: CodeInvalid with Class "TypeError". Not safe for concurrent use.
+// cannot read: CodeInvalid with ReasonType. Not safe for concurrent use.
 type Encoder interface {
 	object.Sink
 	// Document returns the buffer given to NewEncoder or Reset with the value appended. It fails unless exactly one

@@ -54,7 +54,7 @@ func decimalTo(sink object.Sink, b []byte, maxDigits, offset int) error {
 		return tooLong(maxDigits)
 	}
 	if !isDecimal(b) {
-		return invalid("ValueError", "integer text at byte %d is not a decimal number", offset)
+		return invalid(object.ReasonValue, "integer text at byte %d is not a decimal number", offset)
 	}
 	if neg, u, ok := smallDecimal(b); ok {
 		if v, ok := fitsInt64(neg, u); ok {

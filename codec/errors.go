@@ -1,11 +1,13 @@
 package codec
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"github.com/hearthhost/hearth/object"
+)
 
-// invalid returns an error of the document. The peer receives it as an exception of the class.
-func invalid(class, format string, args ...any) error {
+// invalid returns an error of the document.
+func invalid(reason object.Reason, format string, args ...any) error {
 	e := object.Errorf(object.CodeInvalid, format, args...)
-	e.Class = class
+	e.Reason = reason
 	return e
 }
 
@@ -24,7 +26,7 @@ func tooLong(limit int) error {
 // wrongCount returns the error of Python when it unpacks a sequence of the wrong length.
 func wrongCount(want, got int) error {
 	if got < want {
-		return invalid("ValueError", "not enough values to unpack (expected %d, got %d)", want, got)
+		return invalid(object.ReasonValue, "not enough values to unpack (expected %d, got %d)", want, got)
 	}
-	return invalid("ValueError", "too many values to unpack (expected %d)", want)
+	return invalid(object.ReasonValue, "too many values to unpack (expected %d)", want)
 }

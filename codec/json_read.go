@@ -41,16 +41,16 @@ func (r *jsonReader) token() Token {
 
 func (r *jsonReader) syntaxError(label string) error {
 	if r.pos >= len(r.doc) {
-		return invalid("ValueError", "json document of %d bytes ends where %s", len(r.doc), label)
+		return invalid(object.ReasonValue, "json document of %d bytes ends where %s", len(r.doc), label)
 	}
-	return invalid("ValueError", "json: %s at byte %d", label, r.pos)
+	return invalid(object.ReasonValue, "json: %s at byte %d", label, r.pos)
 }
 
 func (r *jsonReader) typeError(label string) error {
 	if r.pos >= len(r.doc) {
 		return r.syntaxError("a value must follow")
 	}
-	return invalid("TypeError", "%s (byte %d)", label, r.pos)
+	return invalid(object.ReasonType, "%s (byte %d)", label, r.pos)
 }
 
 // atEnd rejects data behind the value.

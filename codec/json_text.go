@@ -1,14 +1,18 @@
 package codec
 
-import "math"
+import (
+	"math"
+
+	"github.com/hearthhost/hearth/object"
+)
 
 // jsonText are json's rules for texts.
 var jsonText = textRules{
 	prefix:   "json: ",
-	class:    "ValueError",
+	reason:   object.ReasonValue,
 	rejected: math.MaxUint32,
 	control: func(_ byte, offset int) error {
-		return invalid("ValueError", "json: control character at byte %d", offset)
+		return invalid(object.ReasonValue, "json: control character at byte %d", offset)
 	},
 	escape: jsonEscape,
 }

@@ -33,7 +33,7 @@ func (e *jsonEncoder) word(s string) error {
 // nonKey starts a value that cannot be a key. label names its type in the error.
 func (e *jsonEncoder) nonKey(label string) error {
 	if e.err == nil && e.nextIsKey() {
-		return e.fail(invalid("TypeError", "keys must be str, int, float, bool or None, not %s", label))
+		return e.fail(invalid(object.ReasonType, "keys must be str, int, float, bool or None, not %s", label))
 	}
 	return e.next()
 }
@@ -101,7 +101,7 @@ func (e *jsonEncoder) Complex(complex128) error {
 	if e.err != nil {
 		return e.err
 	}
-	return e.fail(invalid("TypeError", "json: complex numbers cannot be written"))
+	return e.fail(invalid(object.ReasonType, "json: complex numbers cannot be written"))
 }
 
 func (e *jsonEncoder) Text(v []byte) error {
@@ -110,7 +110,7 @@ func (e *jsonEncoder) Text(v []byte) error {
 	}
 	buf, ok := appendJSONText(e.buf, v)
 	if !ok {
-		return e.fail(invalid("TypeError", "json: a text that is not UTF-8 cannot be written"))
+		return e.fail(invalid(object.ReasonType, "json: a text that is not UTF-8 cannot be written"))
 	}
 	e.buf = buf
 	return nil
@@ -195,7 +195,7 @@ func (e *jsonEncoder) DateTime(v float64) error {
 	}
 	buf, ok := appendISODateTime(append(e.buf, '"'), v)
 	if !ok {
-		return e.fail(invalid("TypeError", "json: date and time outside years 1 to 9999"))
+		return e.fail(invalid(object.ReasonType, "json: date and time outside years 1 to 9999"))
 	}
 	e.buf = append(buf, '"')
 	return nil
@@ -207,7 +207,7 @@ func (e *jsonEncoder) Date(day int64) error {
 	}
 	buf, ok := appendISODate(append(e.buf, '"'), day)
 	if !ok {
-		return e.fail(invalid("TypeError", "json: date outside years 1 to 9999"))
+		return e.fail(invalid(object.ReasonType, "json: date outside years 1 to 9999"))
 	}
 	e.buf = append(buf, '"')
 	return nil

@@ -32,7 +32,7 @@ func (marshal) Decode(doc []byte, _ Limits, sink object.Sink) error {
 		case 'a', 'A', 'u', 't':
 			size = 4
 		default:
-			return invalid("TypeError", "marshal: only texts are accepted")
+			return invalid(object.ReasonType, "marshal: only texts are accepted")
 		}
 	}
 	if size == 0 || len(doc) < 1+size {
@@ -51,7 +51,7 @@ func (marshal) Decode(doc []byte, _ Limits, sink object.Sink) error {
 	return sink.Text(text)
 }
 
-func marshalTooShort() error { return invalid("EOFError", "marshal data too short") }
+func marshalTooShort() error { return invalid(object.ReasonTruncated, "marshal data too short") }
 
 // NewEncoder returns an encoder that appends one document to buf. It accepts the values of an exception: null, bool,
 // text, and lists, tuples and dicts of announced size.
@@ -86,7 +86,7 @@ func (e *marshalEncoder) sized(c byte, n int) error {
 }
 
 func (e *marshalEncoder) reject() error {
-	return e.fail(invalid("TypeError", "marshal: only texts and exceptions can be written"))
+	return e.fail(invalid(object.ReasonType, "marshal: only texts and exceptions can be written"))
 }
 
 func (e *marshalEncoder) Null() error { return e.code('N') }
@@ -100,7 +100,7 @@ func (e *marshalEncoder) Bool(v bool) error {
 
 func (e *marshalEncoder) Text(v []byte) error {
 	if !validWithSurrogates(v) {
-		return e.fail(invalid("TypeError", "marshal: a text that is not UTF-8 cannot be written"))
+		return e.fail(invalid(object.ReasonType, "marshal: a text that is not UTF-8 cannot be written"))
 	}
 	short := len(v) <= math.MaxUint8
 	for i := 0; short && i < len(v); i++ {

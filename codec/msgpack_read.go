@@ -88,7 +88,7 @@ func (r *msgpackReader) text(label string) ([]byte, error) {
 		return nil, err
 	}
 	if !utf8.Valid(b) {
-		return nil, invalid("ValueError", "text at byte %d is not valid UTF-8", start)
+		return nil, invalid(object.ReasonValue, "text at byte %d is not valid UTF-8", start)
 	}
 	return b, nil
 }
@@ -215,7 +215,7 @@ func (r *msgpackReader) value(sink object.Sink, depth int, key bool) error {
 	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8:
 		return r.ext(sink, 1<<(c-0xd4))
 	}
-	return invalid("ValueError", "byte 0x%02x at %d begins no msgpack value", c, start)
+	return invalid(object.ReasonValue, "byte 0x%02x at %d begins no msgpack value", c, start)
 }
 
 // container reads an array or a map.
@@ -225,7 +225,7 @@ func (r *msgpackReader) container(sink object.Sink, depth int, key bool) error {
 		kind = object.DictKind
 	}
 	if key {
-		return invalid("TypeError", "unhashable type: '%s' (map key at byte %d)", kind, start)
+		return invalid(object.ReasonType, "unhashable type: '%s' (map key at byte %d)", kind, start)
 	}
 	n, err := r.open(depth)
 	if err != nil {
@@ -295,7 +295,7 @@ func (r *msgpackReader) ext(sink object.Sink, n uint64) error {
 	case code == extDateTime && n == 8:
 		v := littleFloat(b)
 		if !validDateTime(v) {
-			return invalid("ValueError", "date and time at byte %d is outside years 1 to 9999", start)
+			return invalid(object.ReasonValue, "date and time at byte %d is outside years 1 to 9999", start)
 		}
 		return sink.DateTime(v)
 	case code == extDate && (n == 8 || n == 4):
@@ -306,19 +306,19 @@ func (r *msgpackReader) ext(sink object.Sink, n uint64) error {
 			day = int64(int32(binary.LittleEndian.Uint32(b)))
 		}
 		if !validDate(day) {
-			return invalid("ValueError", "date at byte %d is outside years 1 to 9999", start)
+			return invalid(object.ReasonValue, "date at byte %d is outside years 1 to 9999", start)
 		}
 		return sink.Date(day)
 	case code == extComplex || code == extDateTime || code == extDate:
-		return invalid("ValueError", "ext value at byte %d cannot have %d bytes", start, n)
+		return invalid(object.ReasonValue, "ext value at byte %d cannot have %d bytes", start, n)
 	}
-	return invalid("ValueError", "invalid ext code for msgpack: %d", int8(code))
+	return invalid(object.ReasonValue, "invalid ext code for msgpack: %d", int8(code))
 }
 
 // atEnd rejects bytes behind the value.
 func (r *msgpackReader) atEnd() error {
 	if r.pos != len(r.doc) {
-		return invalid("ValueError", "extra data after the value at byte %d", r.pos)
+		return invalid(object.ReasonValue, "extra data after the value at byte %d", r.pos)
 	}
 	return nil
 }
@@ -332,14 +332,14 @@ func (r *msgpackReader) notAtEnd() error {
 }
 
 func (r *msgpackReader) truncated() error {
-	return invalid("ValueError", "incomplete msgpack data of %d bytes", len(r.doc))
+	return invalid(object.ReasonValue, "incomplete msgpack data of %d bytes", len(r.doc))
 }
 
 func (r *msgpackReader) typeError(msg string) error {
 	if r.pos >= len(r.doc) {
 		return r.truncated()
 	}
-	return invalid("TypeError", "%s (byte %d)", msg, r.pos)
+	return invalid(object.ReasonType, "%s (byte %d)", msg, r.pos)
 }
 
 func littleFloat(b []byte) float64 {

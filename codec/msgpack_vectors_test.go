@@ -131,7 +131,7 @@ func TestMsgpackValues(t *testing.T) {
 func wantError(t *testing.T, what string, err error, code object.Code, class string) {
 	t.Helper()
 	e, ok := err.(*object.Error)
-	if !ok || e.Code != code || e.Class != class {
+	if !ok || e.Code != code || pyro.ErrorClass(e) != class {
 		t.Errorf("%s: error %#v, want %v of class %q", what, err, code, class)
 	}
 }

@@ -15,7 +15,7 @@ type msgpackEncoder struct{ encoderBase }
 // nonKey counts a value that cannot be a key. label names its type in the error.
 func (e *msgpackEncoder) nonKey(label string) error {
 	if e.err == nil && e.nextIsKey() {
-		return e.fail(invalid("TypeError",
+		return e.fail(invalid(object.ReasonType,
 			"msgpack: %s as a key cannot be read by Python, only texts and bytes can", label))
 	}
 	return e.add()
@@ -128,7 +128,7 @@ func (e *msgpackEncoder) Text(v []byte) error {
 		return err
 	}
 	if !utf8.Valid(v) {
-		return e.fail(invalid("TypeError", "msgpack: a text with lone surrogates cannot be written"))
+		return e.fail(invalid(object.ReasonType, "msgpack: a text with lone surrogates cannot be written"))
 	}
 	switch n := len(v); {
 	case n <= 31:
@@ -169,7 +169,7 @@ func (e *msgpackEncoder) DateTime(v float64) error {
 		return err
 	}
 	if !validDateTime(v) {
-		return e.fail(invalid("TypeError", "msgpack: date and time outside years 1 to 9999"))
+		return e.fail(invalid(object.ReasonType, "msgpack: date and time outside years 1 to 9999"))
 	}
 	e.buf = binary.LittleEndian.AppendUint64(append(e.buf, 0xd7, extDateTime), math.Float64bits(v))
 	return nil
@@ -180,7 +180,7 @@ func (e *msgpackEncoder) Date(day int64) error {
 		return err
 	}
 	if !validDate(day) {
-		return e.fail(invalid("TypeError", "msgpack: date outside years 1 to 9999"))
+		return e.fail(invalid(object.ReasonType, "msgpack: date outside years 1 to 9999"))
 	}
 	e.buf = binary.LittleEndian.AppendUint64(append(e.buf, 0xd7, extDate), uint64(day))
 	return nil

@@ -1,6 +1,8 @@
 package codec
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"github.com/hearthhost/hearth/object"
+)
 
 // Reader reads a document in parts, so that its user can stop behind the part that it needs. The order is: open a
 // container, then for each element call Next or Key and read exactly one value. [Discard] skips a value. [Reader.End]

@@ -1,6 +1,8 @@
 package codec
 
-import "github.com/hearthhost/hearth/object"
+import (
+	"github.com/hearthhost/hearth/object"
+)
 
 func (r *serpentReader) enter(depth int) error {
 	if depth >= r.lim.Depth {
@@ -136,7 +138,7 @@ func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 		}
 		r.pos = back
 		if kind == object.SetKind && dict {
-			return invalid("TypeError", "set instead of a dict (byte %d)", start)
+			return invalid(object.ReasonType, "set instead of a dict (byte %d)", start)
 		}
 		if err := sink.Begin(kind, -1); err != nil {
 			return err
@@ -164,7 +166,7 @@ func (r *serpentReader) brace(sink object.Sink, depth int, dict bool) error {
 		if c != ':' {
 			kind = object.SetKind
 			if dict {
-				return invalid("TypeError", "set instead of a dict (byte %d)", start)
+				return invalid(object.ReasonType, "set instead of a dict (byte %d)", start)
 			}
 		}
 		if err := r.beginWithToken(kind, sink); err != nil {

@@ -54,28 +54,28 @@ func (r *serpentReader) skipBlanks() (byte, error) {
 }
 
 func zeroByte(offset int) error {
-	return invalid("ValueError", "zero byte in the serpent document at %d", offset)
+	return invalid(object.ReasonValue, "zero byte in the serpent document at %d", offset)
 }
 
 func (r *serpentReader) syntaxError(label string) error {
 	if r.pos >= len(r.doc) {
-		return invalid("SyntaxError", "serpent document of %d bytes ends where %s", len(r.doc), label)
+		return invalid(object.ReasonSyntax, "serpent document of %d bytes ends where %s", len(r.doc), label)
 	}
 	if c, size := utf8.DecodeRune(r.doc[r.pos:]); c == utf8.RuneError && size == 1 {
 		return notUTF8(r.pos)
 	}
-	return invalid("SyntaxError", "serpent: %s at byte %d", label, r.pos)
+	return invalid(object.ReasonSyntax, "serpent: %s at byte %d", label, r.pos)
 }
 
 func (r *serpentReader) typeError(label string) error {
 	if r.pos >= len(r.doc) {
 		return r.syntaxError("a value must follow")
 	}
-	return invalid("TypeError", "%s (byte %d)", label, r.pos)
+	return invalid(object.ReasonType, "%s (byte %d)", label, r.pos)
 }
 
 func (r *serpentReader) unhashable(k object.Kind) error {
-	return invalid("TypeError", "unhashable type: '%s' (byte %d)", k, r.pos)
+	return invalid(object.ReasonType, "unhashable type: '%s' (byte %d)", k, r.pos)
 }
 
 // atEnd rejects data behind the value except blanks and comments.

@@ -1,15 +1,19 @@
 package codec
 
+import (
+	"github.com/hearthhost/hearth/object"
+)
+
 // The rules of serpent for texts and for bytes literals.
 var (
 	serpentText = textRules{
-		class:    "SyntaxError",
+		reason:   object.ReasonSyntax,
 		rejected: serpentRejected,
 		control:  serpentControl,
 		escape:   func(b []byte) (rune, int, bool) { return serpentEscape(b, false) },
 	}
 	serpentBytes = textRules{
-		class:    "SyntaxError",
+		reason:   object.ReasonSyntax,
 		bytes:    true,
 		rejected: serpentRejected,
 		control:  serpentControl,
@@ -25,7 +29,7 @@ func serpentControl(c byte, offset int) error {
 	if c == 0 {
 		return zeroByte(offset)
 	}
-	return invalid("SyntaxError", "line ends inside a text at byte %d", offset)
+	return invalid(object.ReasonSyntax, "line ends inside a text at byte %d", offset)
 }
 
 // serpentEscape returns the code point and the length of the escape sequence at the start of b. Bytes literals have no

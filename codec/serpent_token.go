@@ -74,7 +74,7 @@ func (r *serpentReader) scalar() (err error) {
 	case r.accept("False"):
 		r.tok.kind = tokenFalse
 	case c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_':
-		return invalid("ValueError", "malformed node or string: a name at byte %d", r.pos)
+		return invalid(object.ReasonValue, "malformed node or string: a name at byte %d", r.pos)
 	default:
 		return r.syntaxError("a value must follow")
 	}
@@ -112,7 +112,7 @@ func (r *serpentReader) number() error {
 		r.tok.kind, r.tok.re = tokenFloat, signed(parseFloat(digits), neg)
 		return nil
 	case len(digits) > 1 && digits[0] == '0':
-		return invalid("SyntaxError", "leading zeros in the integer at byte %d", start)
+		return invalid(object.ReasonSyntax, "leading zeros in the integer at byte %d", start)
 	}
 	if _, u, ok := smallDecimal(digits); ok {
 		r.tok.integer, ok = fitsInt64(neg, u)
@@ -138,14 +138,14 @@ func (r *serpentReader) imaginary(re float64) error {
 	neg := r.current() == '-'
 	r.pos++
 	if c := r.current(); !isDigit(c) && c != '.' {
-		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
+		return invalid(object.ReasonValue, "malformed node or string: an operator at byte %d", start)
 	}
 	digits, _, err := r.real()
 	if err != nil {
 		return err
 	}
 	if r.current() != 'j' {
-		return invalid("ValueError", "malformed node or string: an operator at byte %d", start)
+		return invalid(object.ReasonValue, "malformed node or string: an operator at byte %d", start)
 	}
 	r.pos++
 	r.tok.kind = tokenComplex
@@ -166,7 +166,7 @@ func (r *serpentReader) real() (digits []byte, whole bool, err error) {
 	if n == 0 {
 		r.pos = start
 		if c := r.current(); start > 0 && r.doc[start-1] == '-' && c != 0 {
-			return nil, false, invalid("ValueError", "malformed node or string: an operator at byte %d", start-1)
+			return nil, false, invalid(object.ReasonValue, "malformed node or string: an operator at byte %d", start-1)
 		}
 		return nil, false, r.syntaxError("digits must follow")
 	}

@@ -27,7 +27,7 @@ func (e *serpentEncoder) next() error { return e.separate(",", ":") }
 // unhashable starts a value that Python cannot read as a key or element of a set. label names its type in the error.
 func (e *serpentEncoder) unhashable(label string) error {
 	if e.err == nil && e.nextIsHashable() {
-		return e.fail(invalid("TypeError", "serpent: %s as a key or in a set cannot be read by Python", label))
+		return e.fail(invalid(object.ReasonType, "serpent: %s as a key or in a set cannot be read by Python", label))
 	}
 	return e.next()
 }
@@ -100,7 +100,7 @@ func (e *serpentEncoder) Complex(v complex128) error {
 	}
 	re, im := real(v), imag(v)
 	if math.IsNaN(re) || math.IsNaN(im) {
-		return e.fail(invalid("TypeError", "serpent: complex numbers with nan cannot be read by Python"))
+		return e.fail(invalid(object.ReasonType, "serpent: complex numbers with nan cannot be read by Python"))
 	}
 	e.buf = appendSerpentFloat(append(e.buf, '('), re)
 	if !math.Signbit(im) {
@@ -116,7 +116,7 @@ func (e *serpentEncoder) Text(v []byte) error {
 	}
 	buf, ok := appendSerpentText(e.buf, v)
 	if !ok {
-		return e.fail(invalid("TypeError", "serpent: a text that is not UTF-8 cannot be written"))
+		return e.fail(invalid(object.ReasonType, "serpent: a text that is not UTF-8 cannot be written"))
 	}
 	e.buf = buf
 	return nil
@@ -205,7 +205,7 @@ func (e *serpentEncoder) DateTime(v float64) error {
 	}
 	buf, ok := appendISODateTime(append(e.buf, '\''), v)
 	if !ok {
-		return e.fail(invalid("TypeError", "serpent: date and time outside years 1 to 9999"))
+		return e.fail(invalid(object.ReasonType, "serpent: date and time outside years 1 to 9999"))
 	}
 	e.buf = append(buf, '\'')
 	return nil
@@ -218,7 +218,7 @@ func (e *serpentEncoder) Date(day int64) error {
 	}
 	buf, ok := appendISODate(append(e.buf, '\''), day)
 	if !ok {
-		return e.fail(invalid("TypeError", "serpent: date outside years 1 to 9999"))
+		return e.fail(invalid(object.ReasonType, "serpent: date outside years 1 to 9999"))
 	}
 	e.buf = append(buf, '\'')
 	return nil
@@ -227,7 +227,7 @@ func (e *serpentEncoder) Date(day int64) error {
 func (e *serpentEncoder) Begin(k object.Kind, n int) error {
 	hash := e.nextIsHashable()
 	if e.err == nil && hash && k != object.TupleKind {
-		return e.fail(invalid("TypeError", "unhashable type: '%s'", k))
+		return e.fail(invalid(object.ReasonType, "unhashable type: '%s'", k))
 	}
 	if err := e.next(); err != nil {
 		return err

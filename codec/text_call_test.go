@@ -189,7 +189,7 @@ func TestTextCallErrors(t *testing.T) {
 			err = pyro.DecodeCall(s, []byte(tt.doc), codec.Limits{}, pyNone{})
 		}
 		e, ok := err.(*object.Error)
-		if !ok || tt.class != "" && e.Class != tt.class || tt.msg != "" && e.Msg != tt.msg {
+		if !ok || tt.class != "" && pyro.ErrorClass(e) != tt.class || tt.msg != "" && e.Msg != tt.msg {
 			t.Errorf("%s: error %#v, want class %q %q", tt.doc, err, tt.class, tt.msg)
 		}
 	}

@@ -1,11 +1,15 @@
 package codec
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/hearthhost/hearth/object"
+)
 
 // textRules are the rules of a format for quoted texts.
 type textRules struct {
 	prefix   string                                       // start of error messages
-	class    string                                       // exception for broken texts
+	reason   object.Reason                                // of errors in texts
 	bytes    bool                                         // ASCII only, an escape is one byte
 	rejected uint32                                       // control characters that are errors, as bits
 	control  func(c byte, offset int) error               // error for such a control character
@@ -72,7 +76,7 @@ func (r *source) escaped(rules *textRules, start, i int) ([]byte, error) {
 		}
 		esc, length, ok := rules.escape(r.doc[i+1:])
 		if !ok {
-			return nil, invalid(rules.class, "%sinvalid escape at byte %d", rules.prefix, i)
+			return nil, invalid(rules.reason, "%sinvalid escape at byte %d", rules.prefix, i)
 		}
 		if rules.bytes {
 			b = append(b, byte(esc))
@@ -92,7 +96,7 @@ func (rules *textRules) checkRun(b []byte, offset int) error {
 	if rules.bytes {
 		for _, c := range b {
 			if c >= utf8.RuneSelf {
-				return invalid(rules.class, "bytes at %d can only contain ASCII literal characters", offset)
+				return invalid(rules.reason, "bytes at %d can only contain ASCII literal characters", offset)
 			}
 		}
 	}
@@ -100,11 +104,11 @@ func (rules *textRules) checkRun(b []byte, offset int) error {
 }
 
 func (rules *textRules) unclosed(offset int) error {
-	return invalid(rules.class, "text at byte %d has no end", offset)
+	return invalid(rules.reason, "text at byte %d has no end", offset)
 }
 
 func notUTF8(offset int) error {
-	return invalid("ValueError", "text at byte %d is not valid UTF-8", offset)
+	return invalid(object.ReasonValue, "text at byte %d is not valid UTF-8", offset)
 }
 
 // letterEscape returns the character of an escape of one letter that json and serpent share.

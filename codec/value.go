@@ -36,7 +36,7 @@ type (
 //
 // The keys of a map are written in sorted order: equal values give equal bytes. A time.Time is written as the clock
 // time of its location, in microseconds, without its zone. Errors are those of [Encoder]. Values of other types are
-// CodeInvalid with Class "TypeError".
+// CodeInvalid with ReasonType.
 func Append(s Serializer, buf []byte, v any) ([]byte, error) {
 	e := s.NewEncoder(buf)
 	if err := Write(e, v); err != nil {
@@ -210,7 +210,7 @@ func (w *valueWriter) integer(v any) {
 			w.err = w.sink.BigInt(v.Append(nil, 10))
 		}
 	default:
-		w.err = invalid("TypeError", "values of Go type %T cannot be serialized", v)
+		w.err = invalid(object.ReasonType, "values of Go type %T cannot be serialized", v)
 	}
 }
 

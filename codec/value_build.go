@@ -113,7 +113,7 @@ func (b *Builder) Bytes(v []byte) error {
 // DateTime adds a [time.Time] in UTC, rounded to microseconds.
 func (b *Builder) DateTime(v float64) error {
 	if !validDateTime(v) {
-		return invalid("ValueError", "date and time is outside years 1 to 9999")
+		return invalid(object.ReasonValue, "date and time is outside years 1 to 9999")
 	}
 	return b.add(pointInTime(v))
 }

@@ -43,9 +43,32 @@ type Error struct {
 	Code Code
 	Msg  string
 	Err  error
-	// Class is the exception class for a Pyro caller, for example "TypeError". Empty is the class of the code.
+	// Reason is the finer kind within Code, 0 for none.
+	Reason Reason
+	// Class is the class of an exception that the object itself raised, for example "KeyError". The stages of a call
+	// do not set it.
 	Class string
 }
+
+// Reason is the finer kind of an error within its [Code]. A gateway maps both to the errors of its protocol. The numbers
+// are fixed and only appended to: they are sent over the worker link.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonType        Reason = 1  // a value of the wrong type, or the wrong number of arguments
+	ReasonValue       Reason = 2  // a malformed value of the right type
+	ReasonSyntax      Reason = 3  // a malformed text of a document
+	ReasonKey         Reason = 4  // a required key is missing; the message is its name
+	ReasonTruncated   Reason = 5  // the document ends early
+	ReasonUnsupported Reason = 6  // a serializer, or a class of a value, that is not accepted
+	ReasonUnsafe      Reason = 7  // a value that would be an attack on another receiver
+	ReasonMember      Reason = 8  // the object does not have this method or attribute
+	ReasonObject      Reason = 9  // the object does not exist, or the caller may not see it
+	ReasonStream      Reason = 10 // the item stream does not exist
+	ReasonStreamEnd   Reason = 11 // the item stream has no more items
+	ReasonMessage     Reason = 12 // a message above the bound of its connection
+)
 
 // Error returns the code, the safe message and the cause.
 func (e *Error) Error() string {
@@ -68,9 +91,8 @@ func Errorf(c Code, format string, args ...any) *Error {
 	return &Error{Code: c, Msg: fmt.Sprintf(format, args...)}
 }
 
-// ErrStreamGone is the error of a request for an item of a stream that has ended or belongs to another caller. It is
-// a PyroError in every generation.
-var ErrStreamGone = &Error{Code: CodeNotFound, Class: "PyroError", Msg: "item stream terminated"}
+// ErrStreamGone is the error of a request for an item of a stream that has ended or belongs to another caller.
+var ErrStreamGone = &Error{Code: CodeNotFound, Reason: ReasonStream, Msg: "item stream terminated"}
 
 // ErrRetired is the error of a closed backend. The host looks up the current backend of the object and retries once:
 // see [Retired].

@@ -42,7 +42,7 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	}
 	r, more, err := p.do(ctx, c, func(ctx context.Context, pr *process, n uint64) (*rpc.CallReply, error) {
 		if pr != owner {
-			return failed(object.ErrStreamGone), nil
+			return p.failed(object.ErrStreamGone), nil
 		}
 		r, err := roundTrip[rpc.CallReply](ctx, pr, rpc.Plugin_Next_FullMethodName,
 			&rpc.NextRequest{Stream: stream & streamMask, Call: request(c, n, nil)})

@@ -77,7 +77,7 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	reply, err := pr.p.cfg.ObjectCall(ctx, from, d.Instance == object.Single, call)
 	switch {
 	case err != nil:
-		return failed(err), nil
+		return pr.p.failed(err), nil
 	case reply.Stream != 0:
 		return failed(object.Errorf(object.CodeInvalid, "item streams cannot be opened by another object")), nil
 	}
@@ -97,6 +97,17 @@ func (c *callbacks) Secret(_ context.Context, r *rpc.SecretRequest) (*rpc.Secret
 	return &rpc.SecretReply{Granted: ok, Value: value}, nil
 }
 
+// failed returns the reply for an error, with the class of its reason.
+func (p *Plugin) failed(err error) *rpc.CallReply {
+	r := failed(err)
+	var e *object.Error
+	if p.cfg.ErrorClass != nil && errors.As(err, &e) {
+		r.Failure.Class = p.cfg.ErrorClass(e)
+	}
+	return r
+}
+
+// failed returns the reply for an error without a reason.
 func failed(err error) *rpc.CallReply {
 	var e *object.Error
 	if !errors.As(err, &e) {

@@ -43,6 +43,9 @@ type Config struct {
 	// ObjectCall authorizes and runs a call from one of the plugin's objects to another object. exclusive: the calling
 	// object runs one call at a time.
 	ObjectCall func(ctx context.Context, from object.ID, exclusive bool, c *object.Call) (object.Reply, error)
+	// ErrorClass returns the bare class of the exception for an error, which plugins read; nil returns the Class of the
+	// error.
+	ErrorClass func(e *object.Error) string
 	// Secret returns a secret that is granted to an object; nil grants none. Redact removes the tenant's secrets from
 	// the first most bytes of a log text; nil removes nothing.
 	Secret func(id object.ID, name string) (value string, ok bool)

@@ -62,6 +62,7 @@ func (p *Plugin) Withdraw(refuse func(c *object.Call) error) {
 		var refusal *object.Error
 		if errors.As(err, &refusal) {
 			answer.Msg, answer.Class = refusal.Msg+executed, refusal.Class
+			answer.Reason = refusal.Reason
 		}
 		w.answer = answer
 		w.cancel(answer)

@@ -27,7 +27,7 @@ func (s *State) batch(r *Request) (Outcome, error) {
 	// Calls to other objects during the batch use the builder, too.
 	args, calls := s.build.TakeBatch()
 	if len(calls) != len(fns) {
-		return Outcome{}, convert.Invalid("TypeError", "a batch takes a list of calls")
+		return Outcome{}, convert.Invalid(object.ReasonType, "a batch takes a list of calls")
 	}
 	s.batchValues = batchValues{args: args, calls: calls, results: make([]lua.Value, 0, len(fns))}
 	defer func() { s.batchValues = batchValues{} }()

@@ -141,7 +141,11 @@ func (s *State) lookup(kind object.CallKind, name object.Method) *lua.Function {
 }
 
 // errNoMember has no details, because the host has already listed the members to the caller.
-var errNoMember = &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: "no such method or attribute"}
+var errNoMember = &object.Error{
+	Code:   object.CodeNotFound,
+	Reason: object.ReasonMember,
+	Msg:    "no such method or attribute",
+}
 
 // attributeArguments removes the attribute's name from the arguments on the stack. The host has already read it.
 func (s *State) attributeArguments(kind object.CallKind) error {
@@ -151,7 +155,7 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 		want = 2
 	}
 	if s.build.Pushed() != want {
-		return convert.Invalid("TypeError", "reading an attribute takes its name, writing one its name and a value")
+		return convert.Invalid(object.ReasonType, "reading an attribute takes its name, writing one its name and a value")
 	}
 	value := L.Get(-1)
 	L.SetTop(2)

@@ -1,6 +1,9 @@
 package sandbox
 
-import "github.com/hearthhost/hearth/sandbox/convert"
+import (
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/convert"
+)
 
 // Classes has the names under which a peer has its classes.
 type Classes = convert.Classes
@@ -38,6 +41,7 @@ func (commonClasses) Exception(name string) (string, bool) {
 	return "", false
 }
 
-func (commonClasses) Class(name string) (string, bool) { return name, false }
-func (commonClasses) State(string, int) []int          { return nil }
-func (commonClasses) BatchWrapper() string             { return "" }
+func (commonClasses) Class(name string) (string, bool)  { return name, false }
+func (commonClasses) State(string, int) []int           { return nil }
+func (commonClasses) ErrorClass(e *object.Error) string { return e.Class }
+func (commonClasses) BatchWrapper() string              { return "" }

@@ -35,7 +35,7 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 	s.enc.Start(to, s.p.classes, "state")
 	if err := s.enc.Results(s.l); err != nil {
 		if class, msg, ok := s.enc.Failure(err); ok { // a fault of the script, not of the sink
-			return false, convert.Invalid(class, "%s", msg)
+			return false, &object.Error{Code: object.CodeInvalid, Msg: msg, Class: class}
 		}
 		return false, err
 	}

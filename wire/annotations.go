@@ -46,9 +46,9 @@ func (m *Message) annotate(b []byte) error {
 		if !m.HasCorr {
 			m.Corr = [corrBytes]byte{}
 			badCorr = &object.Error{
-				Code:  object.CodeInvalid,
-				Class: "ValueError",
-				Msg:   "correlation id is not 16 bytes long",
+				Code:   object.CodeInvalid,
+				Reason: object.ReasonValue,
+				Msg:    "correlation id is not 16 bytes long",
 			}
 			continue
 		}

@@ -98,7 +98,7 @@ func inflate(dst []byte, r io.Reader, max int, g Guard) ([]byte, error) {
 		out, left = out[:len(out)+n], left-n
 		switch {
 		case left < 0:
-			return dst, &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge,
+			return dst, &object.Error{Code: object.CodeTooLarge, Reason: object.ReasonMessage,
 				Msg: fmt.Sprintf("message too large once decompressed (max=%d)", max)}
 		case errors.Is(err, io.EOF):
 			return out, nil
@@ -115,7 +115,7 @@ func inflate(dst []byte, r io.Reader, max int, g Guard) ([]byte, error) {
 }
 
 func broken(msg string, cause error) error {
-	return &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: msg, Err: cause}
+	return &object.Error{Code: object.CodeInvalid, Reason: object.ReasonValue, Msg: msg, Err: cause}
 }
 
 // deflater is a reusable zlib writer that appends to a slice.

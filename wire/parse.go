@@ -67,7 +67,7 @@ func (p *Parser) Rejected() int64 { return p.rejected }
 // A malformed message is CodeInvalid. A message above the bound is CodeTooLarge as soon as its header is complete. Both
 // have size 0, and only messages behind a rejected one can be read; see [Parser.Rejected]. One error is different: for
 // a correlation id of a wrong size, size is set, m is complete and the next message can be read. It is CodeInvalid
-// with Class "ValueError".
+// with ReasonValue.
 //
 // The result does not depend on how the bytes were divided among the calls.
 //
@@ -103,7 +103,7 @@ func (p *Parser) Parse(b []byte, m *Message) (size, need int, err error) {
 // readable reports whether the next message can be read after an error of annotate.
 func readable(err error) bool {
 	var e *object.Error
-	return errors.As(err, &e) && e.Class != ""
+	return errors.As(err, &e) && e.Reason == object.ReasonValue
 }
 
 // header reads the header at the start of b into m, or returns the number of bytes that it needs.
@@ -163,11 +163,8 @@ func tooLarge(p Protocol, n int64, most int) error {
 	if p == Pyro4 {
 		format = "max message size exceeded (%d where max=%d)"
 	}
-	return &object.Error{Code: object.CodeTooLarge, Class: ClassTooLarge, Msg: fmt.Sprintf(format, n, most)}
+	return &object.Error{Code: object.CodeTooLarge, Reason: object.ReasonMessage, Msg: fmt.Sprintf(format, n, most)}
 }
-
-// ClassTooLarge is the Class of the error for a message above the bound. Pyro's peers raise this exception.
-const ClassTooLarge = "MessageTooLargeError"
 
 func (p *Parser) badType(m *Message) error {
 	if m.Protocol == Pyro5 && p.pinned == 0 {

@@ -213,7 +213,7 @@ func TestBadCorrelationIDLeavesTheStreamWhole(t *testing.T) {
 	var got wire.Message
 	err := r.Read(&got)
 	var e *object.Error
-	if !errors.As(err, &e) || e.Code != object.CodeInvalid || e.Class != "ValueError" || string(got.Payload) != "p" {
+	if !errors.As(err, &e) || e.Code != object.CodeInvalid || e.Reason != object.ReasonValue || string(got.Payload) != "p" {
 		t.Fatalf("got %v, payload %q", err, got.Payload)
 	}
 	if err := r.Read(&got); err != nil || len(got.Payload) != 5 {
@@ -336,7 +336,7 @@ func TestSkip(t *testing.T) {
 			var m wire.Message
 			err := r.Read(&m)
 			var e *object.Error
-			tooLarge := errors.As(err, &e) && e.Code == object.CodeTooLarge && e.Class == wire.ClassTooLarge
+			tooLarge := errors.As(err, &e) && e.Code == object.CodeTooLarge && e.Reason == object.ReasonMessage
 			if !tooLarge || m.Seq != 7 || m.Type != wire.Invoke {
 				t.Fatalf("%v: %v, seq %d", p, err, m.Seq)
 			}

@@ -60,12 +60,12 @@ var labels = [codec.Msgpack + 1]callLabels{
 }
 
 // errMarshal rejects all payloads in marshal.
-var errMarshal = invalid("SerializeError", "marshal is not accepted; use serpent, json or msgpack")
+var errMarshal = invalid(object.ReasonUnsupported, "marshal is not accepted; use serpent, json or msgpack")
 
-// invalid returns an error of a payload. The peer receives it as an exception of the class.
-func invalid(class, format string, args ...any) error {
+// invalid returns an error of a payload.
+func invalid(reason object.Reason, format string, args ...any) error {
 	e := object.Errorf(object.CodeInvalid, format, args...)
-	e.Class = class
+	e.Reason = reason
 	return e
 }
 
@@ -182,7 +182,7 @@ func callKey(r *codec.Reader, call *codec.Container, seen int) (key int, err err
 			continue
 		}
 		if key&seen != 0 {
-			return 0, invalid("ValueError", "key %q of the call occurs twice", text)
+			return 0, invalid(object.ReasonValue, "key %q of the call occurs twice", text)
 		}
 		return key, nil
 	}
@@ -192,7 +192,7 @@ func callKey(r *codec.Reader, call *codec.Container, seen int) (key int, err err
 func callComplete(seen, required int) error {
 	for i, name := range keyNames {
 		if required&^seen&(1<<i) != 0 {
-			return invalid("KeyError", "'%s'", name)
+			return invalid(object.ReasonKey, "'%s'", name)
 		}
 	}
 	return nil
@@ -284,7 +284,7 @@ func UnmarshalCall(
 	}
 	kwargs, ok := values[1].(map[string]any)
 	if !ok && values[1] != nil {
-		return nil, nil, invalid("TypeError", "keywords must be strings")
+		return nil, nil, invalid(object.ReasonType, "keywords must be strings")
 	}
 	return params, kwargs, nil
 }

@@ -12,13 +12,13 @@ import (
 // NewException returns the exception that a peer of protocol p receives for err. Only the message of an
 // [object.Error] is sent, and not that of an internal error. Of other errors only the kind is sent.
 //
-// The class is that of err if the peer has it. No class chosen for a code makes a client close its connection.
+// The class is [ErrorClass] of err if the peer has it. No class chosen for a code makes a client close its connection.
 func NewException(p wire.Protocol, err error) *codec.Exception {
 	code := object.CodeOf(err)
 	var msg, class string
 	var e *object.Error
 	if errors.As(err, &e) && code != object.CodeInternal {
-		msg, class = e.Msg, e.Class
+		msg, class = e.Msg, ErrorClass(e)
 	}
 	if msg == "" {
 		msg = strings.ReplaceAll(code.String(), "_", " ")
@@ -37,6 +37,31 @@ func NewException(p wire.Protocol, err error) *codec.Exception {
 		qualified = "builtins.UnicodeError"
 	}
 	return &codec.Exception{Class: qualified, Args: []any{msg}}
+}
+
+// reasonClasses has the exception classes of Python's and Pyro's daemons by reason.
+var reasonClasses = [...]string{
+	object.ReasonType:        "TypeError",
+	object.ReasonValue:       "ValueError",
+	object.ReasonSyntax:      "SyntaxError",
+	object.ReasonKey:         "KeyError",
+	object.ReasonTruncated:   "EOFError",
+	object.ReasonUnsupported: "SerializeError",
+	object.ReasonUnsafe:      "SecurityError",
+	object.ReasonMember:      "AttributeError",
+	object.ReasonObject:      "DaemonError",
+	object.ReasonStream:      "PyroError",
+	object.ReasonStreamEnd:   "StopIteration",
+	object.ReasonMessage:     "MessageTooLargeError",
+}
+
+// ErrorClass returns the bare class of the exception for an error: the class that the object raised, or the class for
+// the reason. It is "" for an error with neither.
+func ErrorClass(e *object.Error) string {
+	if e.Class != "" || int(e.Reason) >= len(reasonClasses) {
+		return e.Class
+	}
+	return reasonClasses[e.Reason]
 }
 
 // classOf returns the exception class for a code.

@@ -82,6 +82,9 @@ func (f *Format) Exception(name string) (qualified string, ok bool) {
 	return ClassName(f.generation, name)
 }
 
+// ErrorClass returns the bare class of the exception for an error, "" for none. See [ErrorClass].
+func (f *Format) ErrorClass(e *object.Error) string { return ErrorClass(e) }
+
 // BatchWrapper returns the class name of the dict that wraps an exception among the results of a batch.
 //
 // Source: doc/wire.md "Batches".

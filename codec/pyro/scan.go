@@ -224,7 +224,7 @@ func ScanConnect(s codec.Serializer, payload []byte) (objectID string, err error
 		return "", err
 	}
 	if !handshake {
-		return "", invalid("KeyError", "'handshake'")
+		return "", invalid(object.ReasonKey, "'handshake'")
 	}
 	return string(id), nil
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // errMarshal rejects marshal, which is recognized and disabled.
-var errMarshal = &object.Error{Code: object.CodeInvalid, Class: "SerializeError",
+var errMarshal = &object.Error{Code: object.CodeInvalid, Reason: object.ReasonUnsupported,
 	Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"}
 
 // handle answers one message after the handshake. It reports whether the connection continues.
@@ -105,8 +105,14 @@ func (c *conn) takeSlot(now time.Time) {
 // closes reports whether a Python daemon closes the connection after a reply with this error. Pyro clients expect that.
 func closes(err error) bool {
 	var e *object.Error
-	return errors.As(err, &e) &&
-		(e.Class == "SerializeError" || e.Class == "SecurityError" || e.Class == wire.ClassTooLarge)
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch pyro.ErrorClass(e) {
+	case "SerializeError", "SecurityError", "MessageTooLargeError":
+		return true
+	}
+	return false
 }
 
 // scan fills the request with object and method, without decoding arguments.
@@ -116,7 +122,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 		return err
 	}
 	if m.Flags&wire.KeepSerialized != 0 {
-		return &object.Error{Code: object.CodeInvalid, Class: "TypeError",
+		return &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType,
 			Msg: "blobs are not supported: send the data as an ordinary argument"}
 	}
 	batch := m.Flags&wire.Batch != 0

@@ -279,7 +279,7 @@ func (c *conn) endpoint() *object.Endpoint {
 // correlation id of a wrong size, which a daemon answers.
 func whole(err error) bool {
 	var e *object.Error
-	return errors.As(err, &e) && e.Class == "ValueError"
+	return errors.As(err, &e) && e.Reason == object.ReasonValue
 }
 
 // reject answers a call that arrived whole with the error of its reading.

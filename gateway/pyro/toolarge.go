@@ -53,5 +53,5 @@ func notExecuted(err error) error {
 // tooLarge reports whether an error is about a message, or its inflated payload, above the bound.
 func tooLarge(err error) bool {
 	var e *object.Error
-	return errors.As(err, &e) && e.Class == wire.ClassTooLarge
+	return errors.As(err, &e) && e.Reason == object.ReasonMessage
 }

@@ -1,6 +1,8 @@
 package pyro
 
-import "container/list"
+import (
+	"container/list"
+)
 
 // unauthenticated lists the connections that have not finished their handshake, oldest first. The host's mutex guards
 // it.

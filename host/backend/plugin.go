@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
@@ -48,6 +49,7 @@ func (m *Manager) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
 		Dir:        m.sockets(),
 		Idle:       settings.Idle,
 		ObjectCall: m.cfg.ObjectCall,
+		ErrorClass: pyro.ErrorClass,
 		Log:        m.cfg.Log,
 		Account:    &m.cfg.Usage.Tenant(tenant).Processes,
 		Budget:     m.cfg.Shares.Tenant(tenant),

@@ -11,9 +11,9 @@ import (
 func bind(method object.Method, names []string, params []any, kwargs map[string]any) ([]any, error) {
 	typeError := func(format string, a ...any) error {
 		return &object.Error{
-			Code:  object.CodeInvalid,
-			Class: "TypeError",
-			Msg:   string(method) + "() " + fmt.Sprintf(format, a...),
+			Code:   object.CodeInvalid,
+			Reason: object.ReasonType,
+			Msg:    string(method) + "() " + fmt.Sprintf(format, a...),
 		}
 	}
 	if len(params) > len(names) {
@@ -43,7 +43,7 @@ func bind(method object.Method, names []string, params []any, kwargs map[string]
 func text(name string, v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
-		return "", &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: name + " must be a text"}
+		return "", &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType, Msg: name + " must be a text"}
 	}
 	return s, nil
 }
@@ -87,9 +87,9 @@ func texts(name string, v any) ([]string, error) {
 		items = v
 	default:
 		return nil, &object.Error{
-			Code:  object.CodeInvalid,
-			Class: "TypeError",
-			Msg:   name + " must be a list, tuple or set of texts",
+			Code:   object.CodeInvalid,
+			Reason: object.ReasonType,
+			Msg:    name + " must be a list, tuple or set of texts",
 		}
 	}
 	out := make([]string, 0, len(items))

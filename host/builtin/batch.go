@@ -63,7 +63,7 @@ func (b *backend) invokeBatch(c *invocation) (object.Reply, error) {
 // runItem runs call i of a batch. calls has a triple of method, positional and keyword arguments for each call. It
 // returns the result and its size in bytes.
 func (b *backend) runItem(c *invocation, m object.Method, calls []any, i int) (any, int, error) {
-	wrong := &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "a batch takes a list of calls"}
+	wrong := &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType, Msg: "a batch takes a list of calls"}
 	if i >= len(calls) {
 		return nil, 0, wrong
 	}

@@ -163,8 +163,8 @@ func (c *invocation) arguments(limits codec.Limits) ([]any, map[string]any, erro
 // noSuchMethod returns the error for a method that a built-in object does not have.
 func noSuchMethod(id object.ID) error {
 	return &object.Error{
-		Code:  object.CodeNotFound,
-		Class: "AttributeError",
-		Msg:   fmt.Sprintf("%s has no such method", id),
+		Code:   object.CodeNotFound,
+		Reason: object.ReasonMember,
+		Msg:    fmt.Sprintf("%s has no such method", id),
 	}
 }

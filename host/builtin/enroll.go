@@ -72,7 +72,7 @@ var enrollMethods = map[object.Method]method{
 }
 
 func invalid(msg string) error {
-	return &object.Error{Code: object.CodeInvalid, Class: "ValueError", Msg: msg}
+	return &object.Error{Code: object.CodeInvalid, Reason: object.ReasonValue, Msg: msg}
 }
 
 // issuer makes the credential for which a token is exchanged.

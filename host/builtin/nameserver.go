@@ -138,9 +138,9 @@ func nsList(c *invocation, args []any) (any, error) {
 	}
 	if filters > 1 {
 		return nil, &object.Error{
-			Code:  object.CodeInvalid,
-			Class: "ValueError",
-			Msg:   "you can only filter on one thing at a time",
+			Code:   object.CodeInvalid,
+			Reason: object.ReasonValue,
+			Msg:    "you can only filter on one thing at a time",
 		}
 	}
 	match, err := nameFilter(args[0], args[1], 1+c.snap.Listed.Count(c.call.Caller))
@@ -163,9 +163,9 @@ func nsYellowPages(c *invocation, args []any) (any, error) {
 	all, anyOf := truthy(args[0]), truthy(args[1])
 	if all && anyOf {
 		return nil, &object.Error{
-			Code:  object.CodeInvalid,
-			Class: "ValueError",
-			Msg:   "you can't use meta_all or meta_any at the same time",
+			Code:   object.CodeInvalid,
+			Reason: object.ReasonValue,
+			Msg:    "you can't use meta_all or meta_any at the same time",
 		}
 	}
 	if !all && !anyOf {

@@ -125,7 +125,7 @@ const maxNameShown = 100
 // noAttribute returns the error about a name that no object can have, with the text of a Python daemon. Callers that
 // may not see the object get ErrUnknown instead.
 func noAttribute(name string) error {
-	e := &object.Error{Code: object.CodeNotFound, Class: "AttributeError"}
+	e := &object.Error{Code: object.CodeNotFound, Reason: object.ReasonMember}
 	shown := strconv.Quote(name[:min(len(name), maxNameShown)])
 	if strings.HasPrefix(name, "_") {
 		e.Msg = "attempt to access private attribute " + shown

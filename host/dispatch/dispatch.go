@@ -102,8 +102,8 @@ type Request struct {
 }
 
 // ErrUnknown is the error for unknown objects, denied objects and denied methods. It is always the same, so that
-// callers cannot detect objects that they may not see. It is a DaemonError in every Pyro generation.
-var ErrUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Class: "DaemonError"}
+// callers cannot detect objects that they may not see.
+var ErrUnknown = &object.Error{Code: object.CodeNotFound, Msg: "unknown object", Reason: object.ReasonObject}
 
 // ErrRevoked is returned for a request whose caller lost its identity while the request waited. The client gets no
 // reply.

@@ -57,9 +57,9 @@ func namedUnknown(err error, from object.ID, call *object.Call) error {
 	}
 	suffix := strings.TrimPrefix(e.Msg, ErrUnknown.Msg)
 	return &object.Error{
-		Code:  object.CodeNotFound,
-		Class: "DaemonError",
-		Msg:   fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from) + suffix,
+		Code:   object.CodeNotFound,
+		Reason: object.ReasonObject,
+		Msg:    fmt.Sprintf("unknown object %.255q, called by %s", call.ID, from) + suffix,
 	}
 }
 

@@ -204,7 +204,7 @@ func (d *Dispatcher) Next(ctx context.Context, call *object.Call, id string) (ob
 		return object.Reply{}, err
 	}
 	if !more && !r.Exception {
-		return object.Reply{}, &object.Error{Code: object.CodeRaised, Class: "StopIteration"}
+		return object.Reply{}, &object.Error{Code: object.CodeRaised, Reason: object.ReasonStreamEnd}
 	}
 	over = r.Exception
 	return r, nil

@@ -770,6 +770,7 @@ var edges = []edge{
 		pkg: "host/backend",
 		why: "it makes the processes of tenants, and decides nothing about calls",
 		may: []string{
+			"codec/pyro",
 			"host/admit",
 			"host/catalog",
 			"host/credential",

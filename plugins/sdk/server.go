@@ -105,7 +105,11 @@ func (s *server) object(id string) *Object {
 	return s.byName[name]
 }
 
-var errNoMember = &object.Error{Code: object.CodeNotFound, Class: "AttributeError", Msg: "no such method or attribute"}
+var errNoMember = &object.Error{
+	Code:   object.CodeNotFound,
+	Reason: object.ReasonMember,
+	Msg:    "no such method or attribute",
+}
 
 // formatOf returns the format of a call, nil for an unknown serializer.
 func formatOf(r *rpc.CallRequest) *pyro.Format {
@@ -216,7 +220,7 @@ func panicked(p any) error {
 
 // batch runs several methods in order. It stops at the first exception.
 func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallRequest, calls []any) (any, error) {
-	wrong := &object.Error{Code: object.CodeInvalid, Class: "TypeError", Msg: "a batch requires a list of calls"}
+	wrong := &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType, Msg: "a batch requires a list of calls"}
 	if len(calls) != len(r.GetBatch()) {
 		return nil, wrong
 	}
@@ -412,5 +416,5 @@ func failure(err error) *rpc.CallReply {
 	if !errors.As(err, &e) {
 		e = object.Errorf(object.CodeInternal, "internal error")
 	}
-	return &rpc.CallReply{Failure: &rpc.Failure{Code: uint32(e.Code), Message: e.Msg, Class: e.Class}}
+	return &rpc.CallReply{Failure: &rpc.Failure{Code: uint32(e.Code), Message: e.Msg, Class: pyro.ErrorClass(e)}}
 }

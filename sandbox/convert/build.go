@@ -97,10 +97,10 @@ func (b *Builder) Start(u Use, ownedBuf []byte) {
 	b.calls = b.calls[:0]
 }
 
-// Invalid returns an error with CodeInvalid and a Python exception class.
-func Invalid(class, format string, args ...any) *object.Error {
+// Invalid returns an error with CodeInvalid and a reason, 0 for none.
+func Invalid(reason object.Reason, format string, args ...any) *object.Error {
 	e := object.Errorf(object.CodeInvalid, format, args...)
-	e.Class = class
+	e.Reason = reason
 	return e
 }
 
@@ -175,8 +175,8 @@ func (b *Builder) spend(steps int) error {
 
 // errArguments and errTriple reject a call, and a call of a batch, with parts of the wrong type.
 var (
-	errArguments = Invalid("TypeError", "the arguments are not a list, or the keyword arguments not a dict")
-	errTriple    = Invalid("TypeError", "a call in a batch is its method, a list of arguments and a dict of keyword "+
+	errArguments = Invalid(object.ReasonType, "the arguments are not a list, or the keyword arguments not a dict")
+	errTriple    = Invalid(object.ReasonType, "a call in a batch is its method, a list of arguments and a dict of keyword "+
 		"arguments")
 )
 
@@ -190,10 +190,10 @@ func (b *Builder) setKey(f *frame, v lua.Value) error {
 		return nil
 	}
 	if f.role == keywords {
-		return Invalid("TypeError", "keywords must be texts")
+		return Invalid(object.ReasonType, "keywords must be texts")
 	}
 	if n, ok := v.AsNumber(); ok && math.IsNaN(n) {
-		return Invalid("TypeError", "a dict key that is nan cannot be a key of a Lua table")
+		return Invalid(object.ReasonType, "a dict key that is nan cannot be a key of a Lua table")
 	}
 	return nil
 }
@@ -354,7 +354,7 @@ func (b *Builder) Begin(k object.Kind, n int) error {
 	}
 	if d := len(b.frames); d > 0 {
 		if f := &b.frames[d-1]; f.kind == object.DictKind && !f.hasKey && k != object.TupleKind {
-			return Invalid("TypeError", "unhashable type: '%s'", k)
+			return Invalid(object.ReasonType, "unhashable type: '%s'", k)
 		}
 	}
 	var t *lua.Table
@@ -484,7 +484,7 @@ func (b *Builder) Read(u Use, ownedBuf []byte, args func(object.Sink) error) err
 // Finish returns an error if an announced value or container is incomplete.
 func (b *Builder) Finish() error {
 	if len(b.frames) > 0 || b.use != ForValues && b.phase != 2 {
-		return Invalid("", "the arguments end too early, after %d", b.argCount)
+		return Invalid(0, "the arguments end too early, after %d", b.argCount)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package convert
 import (
 	"strings"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
@@ -21,6 +22,8 @@ type Classes interface {
 	// element of the result is a position in the list from 1, 0 for null, or -1 for the integer 0. The result is nil if
 	// the state remains unchanged.
 	State(class string, n int) []int
+	// ErrorClass returns the bare name of the exception class for an error, "" for none.
+	ErrorClass(e *object.Error) string
 	// BatchWrapper returns the class of the dict that ends a batch with an exception.
 	BatchWrapper() string
 }
@@ -30,19 +33,19 @@ type Classes interface {
 func (b *Builder) checkClass(t *lua.Table) error {
 	name, ok := t.GetString(ClassKey).AsString()
 	if !ok {
-		return Invalid("SerializeError", "unsupported serialized class")
+		return Invalid(object.ReasonUnsupported, "unsupported serialized class")
 	}
 	shown := name
 	if len(shown) > 100 {
 		shown = strings.ToValidUTF8(shown[:100], "") + "…"
 	}
 	if strings.Contains(name, "__") {
-		return Invalid("SecurityError", "refused to deserialize types with double underscores in their name: %s", shown)
+		return Invalid(object.ReasonUnsafe, "refused to deserialize types with double underscores in their name: %s", shown)
 	}
 	if b.config.KnownClass(name) {
 		return nil
 	}
-	return Invalid("SerializeError", "unsupported serialized class: %s", shown)
+	return Invalid(object.ReasonUnsupported, "unsupported serialized class: %s", shown)
 }
 
 // convertState converts the state of a dict of class for the peer. It returns nil if the state remains unchanged.

@@ -609,10 +609,11 @@ func (e *Encoder) Failure(err error) (class, msg string, ok bool) {
 	}
 	var o *object.Error
 	if errors.As(err, &o) && o.Code == object.CodeInvalid {
-		if o.Class == "" {
-			return "TypeError", o.Msg, true
+		class = e.classes.ErrorClass(o)
+		if class == "" {
+			class = "TypeError"
 		}
-		return o.Class, o.Msg, true
+		return class, o.Msg, true
 	}
 	return "", "", false
 }

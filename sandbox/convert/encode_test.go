@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -45,7 +46,7 @@ func encode(t *testing.T, source string, textLimit int) string {
 	}
 	out := codec.ByID(codec.JSON).NewEncoder(nil)
 	enc.SetTextLimit(textLimit)
-	enc.Start(out, nil, "result")
+	enc.Start(out, pyro.ObjectCalls, "result")
 	if err := enc.Results(vm.Main); err != nil {
 		class, msg, ok := enc.Failure(err)
 		if !ok {

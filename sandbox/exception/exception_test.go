@@ -28,6 +28,7 @@ type classes func(name string) (string, bool)
 func (f classes) Exception(name string) (string, bool) { return f(name) }
 func (classes) Class(name string) (string, bool)       { return name, false }
 func (classes) State(string, int) []int                { return nil }
+func (classes) ErrorClass(e *object.Error) string      { return e.Class }
 func (classes) BatchWrapper() string                   { return "" }
 
 // python3 has the exceptions of the tests.

@@ -73,6 +73,7 @@ func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
 	if err != nil {
 		e.Byte(byte(err.Code))
 		e.Text(err.Msg)
+		e.Byte(byte(err.Reason))
 		e.Text(err.Class)
 		return
 	}
@@ -86,13 +87,18 @@ func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
 // SetSteps sets the steps of a reply, in a frame of Begin and PutReply. They are known after the rest is written.
 func (e *Encoder) SetSteps(n uint64) { binary.LittleEndian.PutUint64(e.B[headBytes:], n) }
 
+// errorFields reads the fields of an error behind its code.
+func (d *Decoder) errorFields(code object.Code) *object.Error {
+	return &object.Error{Code: code, Msg: d.Text(), Reason: object.Reason(d.Byte()), Class: d.Text()}
+}
+
 // ReplyFields reads the fields of PutReply. Payload aliases the body. Steps is also set if err is not nil.
 func (d *Decoder) ReplyFields() (r object.Reply, more bool, err *object.Error) {
 	var steps [8]byte
 	d.Fixed(steps[:])
 	r.Steps = binary.LittleEndian.Uint64(steps[:])
 	if code := object.Code(d.Byte()); code != object.CodeOK {
-		return r, false, &object.Error{Code: code, Msg: d.Text(), Class: d.Text()}
+		return r, false, d.errorFields(code)
 	}
 	r.Exception = d.Bool()
 	more = d.Bool()

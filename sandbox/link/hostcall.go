@@ -95,6 +95,7 @@ func (e *Encoder) PutServiceReply(r ServiceReply, err *object.Error) {
 	if err != nil {
 		e.Byte(byte(err.Code))
 		e.Text(err.Msg)
+		e.Byte(byte(err.Reason))
 		e.Text(err.Class)
 		return
 	}
@@ -106,7 +107,7 @@ func (e *Encoder) PutServiceReply(r ServiceReply, err *object.Error) {
 // ServiceReplyFields reads the fields of PutServiceReply. The payload aliases the body.
 func (d *Decoder) ServiceReplyFields() (r ServiceReply, err *object.Error) {
 	if code := object.Code(d.Byte()); code != object.CodeOK {
-		return r, &object.Error{Code: code, Msg: d.Text(), Class: d.Text()}
+		return r, d.errorFields(code)
 	}
 	r.Kind = d.Byte()
 	r.Payload = d.Raw()

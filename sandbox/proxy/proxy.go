@@ -37,7 +37,7 @@ type Config struct {
 	From     object.ID // calling object
 	Services services.Set
 	Types    *values.Types
-	Classes  convert.Classes // of arguments
+	Classes  convert.Classes // of arguments and errors
 	Meter    *budget.Meter
 	Build    *convert.Builder // reads results; free while Lua runs
 	Encode   *convert.Encoder // writes arguments; free while Lua runs
@@ -195,8 +195,8 @@ func (lib *Library) raise(L *lua.Thread, to object.ID, err error) {
 		class, msg = "TypeError", text
 	case errors.As(err, &e) && e.Code != object.CodeInternal:
 		msg = e.Msg
-		if e.Class != "" {
-			class = e.Class
+		if c := lib.cfg.Classes.ErrorClass(e); c != "" {
+			class = c
 		}
 	case object.CodeOf(err) == object.CodeDeadline:
 		class, msg = "TimeoutError", "no answer in time"
