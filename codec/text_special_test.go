@@ -88,7 +88,7 @@ func quotedByBytes(rules *textRules, doc []byte) (text []byte, end int, err erro
 		escaped = true
 		esc, length, ok := rules.escape(doc[i+1:])
 		if !ok {
-			return nil, 0, invalid(rules.class, "%sinvalid escape at byte %d", rules.prefix, i)
+			return nil, 0, invalid(rules.reason, "%sinvalid escape at byte %d", rules.prefix, i)
 		}
 		if rules.bytes {
 			text = append(text, byte(esc))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
@@ -47,6 +48,7 @@ func run(t *testing.T, source string, running bool, call objects) (string, error
 		From:     "acme.thing",
 		Services: s,
 		Types:    types,
+		Classes:  pyro.ObjectCalls,
 		Meter:    meter,
 		Build:    build,
 		Encode:   encode,
