@@ -50,8 +50,8 @@ type Error struct {
 	Class string
 }
 
-// Reason is the finer kind of an error within its [Code]. A gateway maps both to the errors of its protocol. The numbers
-// are fixed and only appended to: they are sent over the worker link.
+// Reason is the finer kind of an error within its [Code]. A gateway maps both to the errors of its protocol. The
+// numbers are fixed and only appended to: they are sent over the worker link.
 type Reason uint8
 
 // The reasons.

@@ -155,7 +155,8 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 		want = 2
 	}
 	if s.build.Pushed() != want {
-		return convert.Invalid(object.ReasonType, "reading an attribute takes its name, writing one its name and a value")
+		return convert.Invalid(object.ReasonType,
+			"reading an attribute takes its name, writing one its name and a value")
 	}
 	value := L.Get(-1)
 	L.SetTop(2)

@@ -231,7 +231,8 @@ func TestHostileArguments(t *testing.T) {
 		a := start(t, method("return 1")).call("f", tc.arg)
 		var e *object.Error
 		errors.As(a.err, &e)
-		if object.CodeOf(a.err) != tc.code || e != nil && (pyro.ErrorClass(e) != tc.class || !strings.Contains(e.Msg, tc.text)) {
+		if object.CodeOf(a.err) != tc.code ||
+			e != nil && (pyro.ErrorClass(e) != tc.class || !strings.Contains(e.Msg, tc.text)) {
 			t.Errorf("%v: %v, want %v %s …%s…", tc.arg, a.err, tc.code, tc.class, tc.text)
 		}
 	}

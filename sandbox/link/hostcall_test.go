@@ -54,7 +54,8 @@ func TestServiceReplySurvives(t *testing.T) {
 		{"value", link.ServiceReply{Kind: link.ObjectValue, Payload: []byte("x")}, nil},
 		{"exception", link.ServiceReply{Kind: link.ObjectException, Payload: []byte("x")}, nil},
 		{"empty", link.ServiceReply{Kind: link.ObjectStream, Payload: []byte{}}, nil},
-		{"error", link.ServiceReply{}, &object.Error{Code: object.CodeDenied, Msg: "why", Reason: object.ReasonObject, Class: "PermissionError"}},
+		{"error", link.ServiceReply{}, &object.Error{Code: object.CodeDenied, Msg: "why",
+			Reason: object.ReasonObject, Class: "PermissionError"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := link.Decoder{B: frameBody(func(e *link.Encoder) { e.PutServiceReply(tc.r, tc.err) })}

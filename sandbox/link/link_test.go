@@ -67,7 +67,8 @@ func TestReplySurvives(t *testing.T) {
 		{"value", object.Reply{Payload: []byte("x")}, true, nil},
 		{"exception", object.Reply{Payload: []byte("x"), Exception: true}, false, nil},
 		{"stream", object.Reply{Stream: 1 << 40, Payload: []byte{}}, true, nil},
-		{"error", object.Reply{}, false, &object.Error{Code: object.CodeExhausted, Msg: "why", Reason: object.ReasonMessage, Class: "MemoryError"}},
+		{"error", object.Reply{}, false, &object.Error{Code: object.CodeExhausted, Msg: "why",
+			Reason: object.ReasonMessage, Class: "MemoryError"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var e link.Encoder
