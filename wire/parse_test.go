@@ -112,7 +112,7 @@ func readAll(in io.Reader, length int) outcome {
 		if errors.As(err, &e) {
 			o.Errors = append(o.Errors, fmt.Sprint(object.CodeOf(err), " ", err))
 		}
-		if err != nil && (e == nil || e.Class != "ValueError") {
+		if err != nil && (e == nil || e.Reason != object.ReasonValue) {
 			break
 		}
 		o.Messages = append(o.Messages, copied(&m))

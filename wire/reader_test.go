@@ -213,7 +213,8 @@ func TestBadCorrelationIDLeavesTheStreamWhole(t *testing.T) {
 	var got wire.Message
 	err := r.Read(&got)
 	var e *object.Error
-	if !errors.As(err, &e) || e.Code != object.CodeInvalid || e.Reason != object.ReasonValue || string(got.Payload) != "p" {
+	if !errors.As(err, &e) || e.Code != object.CodeInvalid ||
+		e.Reason != object.ReasonValue || string(got.Payload) != "p" {
 		t.Fatalf("got %v, payload %q", err, got.Payload)
 	}
 	if err := r.Read(&got); err != nil || len(got.Payload) != 5 {

@@ -176,8 +176,9 @@ func (b *Builder) spend(steps int) error {
 // errArguments and errTriple reject a call, and a call of a batch, with parts of the wrong type.
 var (
 	errArguments = Invalid(object.ReasonType, "the arguments are not a list, or the keyword arguments not a dict")
-	errTriple    = Invalid(object.ReasonType, "a call in a batch is its method, a list of arguments and a dict of keyword "+
-		"arguments")
+	errTriple    = Invalid(object.ReasonType,
+		"a call in a batch is its method, a list of arguments and a dict of keyword "+
+			"arguments")
 )
 
 // setKey sets the key of the next value in a dict. A key that is not a text, number or boolean is an object: it is sent

@@ -40,7 +40,8 @@ func (b *Builder) checkClass(t *lua.Table) error {
 		shown = strings.ToValidUTF8(shown[:100], "") + "…"
 	}
 	if strings.Contains(name, "__") {
-		return Invalid(object.ReasonUnsafe, "refused to deserialize types with double underscores in their name: %s", shown)
+		return Invalid(object.ReasonUnsafe,
+			"refused to deserialize types with double underscores in their name: %s", shown)
 	}
 	if b.config.KnownClass(name) {
 		return nil
