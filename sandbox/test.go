@@ -37,6 +37,7 @@ func RunTests(ctx context.Context, cfg Config, file string, source []byte) (resu
 		id:       cfg.ID,
 		file:     file,
 		services: testServices(subject.services),
+		classes:  subject.classes,
 		limits:   subject.limits,
 		modules:  subject.modules,
 		source:   source,
