@@ -178,8 +178,8 @@ func TestLargeMessage(t *testing.T) {
 	}
 }
 
-// TestAlteredRecordIsFinal alters bytes of a record, one at a time. No byte of it is returned, and later records and the other
-// direction fail. Bytes before it are returned.
+// TestAlteredRecordIsFinal alters bytes of a record, one at a time. No byte of it is returned, and later records and
+// the other direction fail. Bytes before it are returned.
 func TestAlteredRecordIsFinal(t *testing.T) {
 	for name, pair := range pairs {
 		if name == "plain" {
@@ -305,22 +305,44 @@ func TestTLSKeepsPermanentErrors(t *testing.T) {
 // switched is a connection that can be replaced.
 type switched struct{ net.Conn }
 
+// roundTrip sends a request and an answer.
+type roundTrip struct {
+	client, server  channel.Codec
+	request, answer [100]byte
+	up, down, plain []byte
+}
+
+func (r *roundTrip) run(t testing.TB) {
+	var err [4]error
+	r.up, err[0] = r.client.Seal(r.up[:0], r.request[:])
+	r.plain, err[1] = r.server.Feed(r.plain[:0], r.up)
+	r.down, err[2] = r.server.Seal(r.down[:0], r.answer[:])
+	r.plain, err[3] = r.client.Feed(r.plain[:0], r.down)
+	if errors.Join(err[:]...) != nil || len(r.plain) != len(r.answer) {
+		t.Fatal(fmt.Sprint(err), len(r.plain))
+	}
+}
+
+// TestAllocations: crypto/tls allocates once for each record that it writes or reads.
+func TestAllocations(t *testing.T) {
+	for name, most := range map[string]float64{"plain": 0, "hmac": 0, "tls 1.2": 4, "tls 1.3": 4} {
+		r := new(roundTrip)
+		r.client, r.server = pairs[name](t)
+		r.run(t)
+		if n := testing.AllocsPerRun(100, func() { r.run(t) }); n > most {
+			t.Errorf("%s: %v allocations for a call, at most %v", name, n, most)
+		}
+	}
+}
+
 func BenchmarkCall(b *testing.B) {
 	for name, pair := range pairs {
 		b.Run(name, func(b *testing.B) {
-			client, server := pair(b)
-			request, answer := make([]byte, 120), make([]byte, 80)
-			var up, down, plain []byte
+			r := new(roundTrip)
+			r.client, r.server = pair(b)
 			b.ReportAllocs()
 			for b.Loop() {
-				var err [4]error
-				up, err[0] = client.Seal(up[:0], request)
-				plain, err[1] = server.Feed(plain[:0], up)
-				down, err[2] = server.Seal(down[:0], answer)
-				plain, err[3] = client.Feed(plain[:0], down)
-				if errors.Join(err[:]...) != nil || len(plain) != len(answer) {
-					b.Fatal(fmt.Sprint(err), len(plain))
-				}
+				r.run(b)
 			}
 		})
 	}
