@@ -131,9 +131,9 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 	}
 }
 
-// TestChainWithoutRequest plays a hijacked worker that hides the cause of its calls: it sends them without a request, as
-// init does. Each call comes back to the worker as the next one. The chain grows nevertheless, so the limit of the depth
-// holds.
+// TestChainWithoutRequest plays a hijacked worker that hides the cause of its calls: it sends them without a request,
+// as init does. Each call comes back to the worker as the next one. The chain grows nevertheless, so the limit of the
+// depth holds.
 func TestChainWithoutRequest(t *testing.T) {
 	const most = 8 // the dispatcher's limit
 	var tenant *Tenant
