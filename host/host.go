@@ -45,7 +45,7 @@ import (
 	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -81,7 +81,7 @@ type Host struct {
 	builtin  map[object.ID]route.Route
 	queue    admit.FairQueue
 	shares   admit.Shares
-	pool     *supervise.Pool // nil: none
+	pool     *launch.Pool // nil: none
 	usage    usage.Registry
 	admin    *admin.Server
 	tracer   *trace.Tracer      // nil: no tracing
@@ -105,7 +105,7 @@ func New(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, log: cfg.Log, retired: make(chan retirement, 1)}
 	if cfg.Prewarm > 0 {
-		h.pool = supervise.NewPool(cfg.Worker, cfg.Prewarm, cfg.Log)
+		h.pool = launch.NewPool(cfg.Worker, cfg.Prewarm, cfg.Log)
 	}
 	h.life, h.endLife = context.WithCancel(context.Background())
 	h.queue.Init(admit.DefaultSlots())

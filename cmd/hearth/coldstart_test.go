@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -25,7 +26,7 @@ return Echo`)}
 	argv := []string{bin, "worker"}
 	for _, most := range []int{0, 1} {
 		b.Run(fmt.Sprintf("prewarm=%d", most), func(b *testing.B) {
-			pool := supervise.NewPool(argv, most, slog.New(slog.DiscardHandler))
+			pool := launch.NewPool(argv, most, slog.New(slog.DiscardHandler))
 			defer pool.Close()
 			pool.Fill()
 			tick := time.NewTicker(time.Millisecond)

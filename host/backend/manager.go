@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -31,7 +32,7 @@ type Config struct {
 	Secrets    func() *credential.Secrets // returns the secrets in force
 	Usage      *usage.Registry
 	Shares     *admit.Shares
-	Pool       *supervise.Pool // prewarmed worker processes; nil: none
+	Pool       *launch.Pool    // prewarmed worker processes; nil: none
 	Life       context.Context // ends when the host drains; retired backends close then
 	Log        *slog.Logger
 }

@@ -450,13 +450,12 @@ var edges = []edge{
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be",
 		may: []string{
 			"internal/backoff",
-			"internal/nonblock",
 			"internal/procstat",
 			"internal/redact",
-			"internal/socketpair",
 			"internal/tick",
 			"object",
 			"sandbox/confine",
+			"sandbox/launch",
 			"sandbox/link",
 		},
 	},
@@ -784,6 +783,7 @@ var edges = []edge{
 			"plugins/binary",
 			"policy",
 			"sandbox/confine",
+			"sandbox/launch",
 			"sandbox/supervise",
 		},
 	},
@@ -897,6 +897,15 @@ var edges = []edge{
 		why: "byte codecs of connections, for the event loop",
 	},
 	{
+		pkg: "sandbox/launch",
+		why: "it starts processes and knows no frames",
+		may: []string{
+			"internal/nonblock",
+			"internal/socketpair",
+			"sandbox/confine",
+		},
+	},
+	{
 		pkg: "host",
 		why: "the host composes stages, but the Lua VM (sandbox itself) never runs in its process",
 		may: []string{
@@ -920,6 +929,7 @@ var edges = []edge{
 			"internal/upgrade",
 			"object",
 			"policy",
+			"sandbox/launch",
 			"sandbox/supervise",
 			"transport",
 			"transport/enroll",

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,7 +14,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -85,25 +84,23 @@ var serials atomic.Uint64
 
 // start starts a worker, or takes one of the pool. It has no objects yet.
 func start(t *Tenant) (*process, error) {
-	w := t.cfg.Pool.take(t.cfg.Confine)
+	w := t.cfg.Pool.Take(t.cfg.Confine)
 	if w == nil {
 		var err error
-		w, err = spawn(t.cfg.Argv, func(cmd *exec.Cmd) (*confine.Worker, error) {
-			return confine.Start(cmd, t.cfg.Confine)
-		})
+		w, err = launch.Start(t.cfg.Argv, t.cfg.Confine)
 		if err != nil {
 			return nil, fmt.Errorf("starting a worker of tenant %s: %w", t.cfg.Tenant, err)
 		}
 	}
-	p, err := newProcess(t, w, w.conn)
+	p, err := newProcess(t, w, w.Conn)
 	if err != nil {
-		w.drop()
+		w.Drop()
 		return nil, err
 	}
-	go p.read(w.stderr)
+	go p.read(w.Stderr)
 	go p.retireWhenIdle()
 	t.cfg.Log.Info("worker started", "pid", p.PID())
-	for _, l := range w.worker.Layers {
+	for _, l := range w.Layers() {
 		if l.Required && !l.Holds {
 			t.cfg.Log.Warn("worker is weakened", "layer", l.Name, "reason", l.Reason)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -38,7 +39,7 @@ type Config struct {
 	Services []Service
 	// Account counts the resources of the tenant's processes; several tenants may share one.
 	Account *procstat.Processes // nil: not counted
-	Pool    *Pool               // prewarmed processes of Argv; several tenants may share it; nil: none
+	Pool    *launch.Pool        // prewarmed processes of Argv; several tenants may share it; nil: none
 	Log     *slog.Logger        // nil discards
 	Budget  Budget              // bytes of the objects' host calls in flight; nil: no limit
 	Idle    time.Duration       // time without calls after which a worker without state is stopped; 0: DefaultIdle

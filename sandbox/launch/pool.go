@@ -1,4 +1,9 @@
-package supervise
+// Package launch starts worker processes and keeps prewarmed ones.
+//
+// A [Process] is a started worker with the host's end of its link. It has no tenant and has received no frame: package
+// supervise makes it the worker of a tenant. A [Pool] starts processes before a tenant needs them, and confines one by
+// the tenant's limits when the tenant takes it. The frames of the link belong to package link.
+package launch
 
 import (
 	"errors"
@@ -24,7 +29,7 @@ type Pool struct {
 
 	mu      sync.Mutex // guards the fields below
 	size    int        // number of processes that the pool keeps ready
-	ready   []*workerProcess
+	ready   []*Process
 	filling bool // fill runs or is scheduled
 	closed  bool
 	fills   sync.WaitGroup
@@ -72,7 +77,7 @@ func (p *Pool) refillLocked(pause time.Duration) {
 	time.AfterFunc(pause, p.fill)
 }
 
-// fill starts processes until the pool is full. After a failed start, the next take schedules it again.
+// fill starts processes until the pool is full. After a failed start, the next Take schedules it again.
 func (p *Pool) fill() {
 	defer p.fills.Done()
 	for p.needsMore() {
@@ -91,7 +96,7 @@ func (p *Pool) fill() {
 		again := p.filling
 		p.mu.Unlock()
 		if w != nil {
-			w.drop()
+			w.Drop()
 		}
 		if !again {
 			return
@@ -107,8 +112,8 @@ func (p *Pool) needsMore() bool {
 	return p.filling
 }
 
-// take returns a process, confined by spec. It returns nil if the pool is empty or the process cannot be confined.
-func (p *Pool) take(spec confine.Spec) *workerProcess {
+// Take returns a process, confined by spec. It returns nil if the pool is empty or the process cannot be confined.
+func (p *Pool) Take(spec confine.Spec) *Process {
 	if p == nil {
 		return nil
 	}
@@ -117,7 +122,7 @@ func (p *Pool) take(spec confine.Spec) *workerProcess {
 		if err == nil {
 			return w
 		}
-		w.conn.Close()
+		w.Conn.Close()
 		if refused := new(confine.LayerError); errors.As(err, &refused) {
 			return nil // a new process fails likewise and reports why
 		}
@@ -127,7 +132,7 @@ func (p *Pool) take(spec confine.Spec) *workerProcess {
 }
 
 // pop returns a process, nil if the pool is empty, and schedules the start of another one.
-func (p *Pool) pop() (w *workerProcess) {
+func (p *Pool) pop() (w *Process) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if n := len(p.ready); n > 0 {
@@ -150,20 +155,28 @@ func (p *Pool) Close() {
 	p.mu.Unlock()
 	p.fills.Wait()
 	for _, w := range all {
-		w.drop()
+		w.Drop()
 	}
 }
 
-// workerProcess is a started worker process that has received no frame.
-type workerProcess struct {
+// Process is a started worker process that has received no frame.
+type Process struct {
 	cmd    *exec.Cmd
 	worker *confine.Worker  // waits for cmd
-	conn   *nonblock.Socket // the host's end of the link
-	stderr io.Reader
+	Conn   *nonblock.Socket // the host's end of the link
+	Stderr io.Reader
 }
 
+// Start starts a worker of the command argv, confined by spec.
+func Start(argv []string, spec confine.Spec) (*Process, error) {
+	return spawn(argv, func(cmd *exec.Cmd) (*confine.Worker, error) { return confine.Start(cmd, spec) })
+}
+
+// Layers returns the layers of the worker's confinement.
+func (w *Process) Layers() []confine.Layer { return w.worker.Layers }
+
 // spawn starts a worker's command through launch.
-func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*workerProcess, error) {
+func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*Process, error) {
 	file, theirs, err := socketpair.Files()
 	if err != nil {
 		return nil, fmt.Errorf("making a worker's socket: %w", err)
@@ -178,8 +191,8 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*wor
 	cmd.Env = []string{}                      // not nil, which would mean ours
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
-	w := &workerProcess{cmd: cmd, conn: ours}
-	if w.stderr, err = cmd.StderrPipe(); err == nil {
+	w := &Process{cmd: cmd, Conn: ours}
+	if w.Stderr, err = cmd.StderrPipe(); err == nil {
 		w.worker, err = launch(cmd)
 	}
 	if err != nil {
@@ -189,20 +202,20 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*wor
 	return w, nil
 }
 
-// PID implements life.
-func (w *workerProcess) PID() int { return w.cmd.Process.Pid }
+// PID returns the process id.
+func (w *Process) PID() int { return w.cmd.Process.Pid }
 
-// Kill implements life.
-func (w *workerProcess) Kill() { _ = w.cmd.Process.Kill() }
+// Kill kills the process.
+func (w *Process) Kill() { _ = w.cmd.Process.Kill() }
 
-// Wait implements life.
-func (w *workerProcess) Wait() (*os.ProcessState, error) {
+// Wait waits for the end of the process. It is called once.
+func (w *Process) Wait() (*os.ProcessState, error) {
 	err := w.worker.Wait()
 	return w.cmd.ProcessState, err
 }
 
-// drop ends a process without a tenant.
-func (w *workerProcess) drop() {
+// Drop ends a process without a tenant.
+func (w *Process) Drop() {
 	w.worker.End()
-	w.conn.Close()
+	w.Conn.Close()
 }
