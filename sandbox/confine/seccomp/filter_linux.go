@@ -89,6 +89,16 @@ func (p *Filter) call(nr, action uint32) {
 // callWith allows a call if its argument arg, all 64 bits of it, is one of values. Otherwise the call is denied; it
 // kills the process if the lower half has one of bits.
 func (p *Filter) callWith(nr uint32, arg uint32, values []uint64, bits uint32) {
+	var rest Filter
+	rest.load(offsetArgs + 8*arg)
+	rest.jump(unix.BPF_JSET, bits, 0, 1)
+	rest.ret(kill)
+	rest.ret(deny)
+	p.allowValues(nr, arg, values, rest)
+}
+
+// allowValues allows a call if its argument arg, all 64 bits of it, is one of values. Otherwise rest decides.
+func (p *Filter) allowValues(nr, arg uint32, values []uint64, rest Filter) {
 	var body Filter
 	for _, v := range values {
 		body.load(offsetArgs + 8*arg + 4)
@@ -97,10 +107,7 @@ func (p *Filter) callWith(nr uint32, arg uint32, values []uint64, bits uint32) {
 		body.jump(unix.BPF_JEQ, uint32(v), 0, 1)
 		body.ret(allow)
 	}
-	body.load(offsetArgs + 8*arg)
-	body.jump(unix.BPF_JSET, bits, 0, 1)
-	body.ret(kill)
-	body.ret(deny)
+	body = append(body, rest...)
 	p.jump(unix.BPF_JEQ, nr, 0, len(body))
 	*p = append(*p, body...)
 }

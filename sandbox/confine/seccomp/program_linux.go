@@ -95,20 +95,12 @@ const (
 // noAddressFamily is the error of a socket on a machine without a network.
 const noAddressFamily = unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)
 
-// allowValues allows a call if its argument arg, all 64 bits of it, is one of values. Otherwise it returns the action
+// allowOnly allows a call if its argument arg, all 64 bits of it, is one of values. Otherwise it returns the action
 // otherwise.
-func (p *Filter) allowValues(nr uint32, arg uint32, values []uint64, otherwise uint32) {
-	var body Filter
-	for _, v := range values {
-		body.load(offsetArgs + 8*arg + 4)
-		body.jump(unix.BPF_JEQ, uint32(v>>32), 0, 3)
-		body.load(offsetArgs + 8*arg)
-		body.jump(unix.BPF_JEQ, uint32(v), 0, 1)
-		body.ret(allow)
-	}
-	body.ret(otherwise)
-	p.jump(unix.BPF_JEQ, nr, 0, len(body))
-	*p = append(*p, body...)
+func (p *Filter) allowOnly(nr, arg uint32, values []uint64, otherwise uint32) {
+	var rest Filter
+	rest.ret(otherwise)
+	p.allowValues(nr, arg, values, rest)
 }
 
 // ProgramOptions are the properties of a program that its filter depends on.
@@ -142,7 +134,7 @@ func Program(o ProgramOptions) Filter {
 			p.call(nr, allow)
 		}
 	} else {
-		p.allowValues(unix.SYS_TGKILL, 0, []uint64{uint64(o.PID)}, deny)
+		p.allowOnly(unix.SYS_TGKILL, 0, []uint64{uint64(o.PID)}, deny)
 	}
 	if o.SharedMemory {
 		p.call(unix.SYS_MMAP, allow)
@@ -155,12 +147,12 @@ func Program(o ProgramOptions) Filter {
 			p.call(nr, allow)
 		}
 	}
-	p.allowValues(unix.SYS_EXECVEAT, 5, []uint64{o.Execution}, deny)
-	p.allowValues(unix.SYS_SOCKET, 0, []uint64{unix.AF_UNIX}, noAddressFamily)
-	p.allowValues(unix.SYS_SOCKETPAIR, 0, []uint64{unix.AF_UNIX}, noAddressFamily)
-	p.allowValues(unix.SYS_PRLIMIT64, 0, []uint64{0}, deny) // its own limits only
-	p.allowValues(unix.SYS_PRCTL, 0, programPrctl, deny)
-	p.allowValues(unix.SYS_IOCTL, 1, programIoctl, deny)
+	p.allowOnly(unix.SYS_EXECVEAT, 5, []uint64{o.Execution}, deny)
+	p.allowOnly(unix.SYS_SOCKET, 0, []uint64{unix.AF_UNIX}, noAddressFamily)
+	p.allowOnly(unix.SYS_SOCKETPAIR, 0, []uint64{unix.AF_UNIX}, noAddressFamily)
+	p.allowOnly(unix.SYS_PRLIMIT64, 0, []uint64{0}, deny) // its own limits only
+	p.allowOnly(unix.SYS_PRCTL, 0, programPrctl, deny)
+	p.allowOnly(unix.SYS_IOCTL, 1, programIoctl, deny)
 	for _, nr := range unsupportedCalls {
 		p.call(nr, noSystemCall)
 	}
