@@ -66,7 +66,7 @@ func usesLibm(source string) bool {
 
 var fraction = regexp.MustCompile(`-?[0-9]+\.[0-9]+(e[-+][0-9]+)?`)
 
-// sameFirstDigits reports whether two traces are the same but for numbers with a fraction, and these differ by at most
+// sameFirstDigits reports whether two traces differ only in numbers with a fraction, and these differ by at most
 // one in 10^9. Arithmetic on a last digit, such as a remainder, makes it a digit further left.
 func sameFirstDigits(want, got string) bool {
 	if fraction.ReplaceAllString(want, "") != fraction.ReplaceAllString(got, "") {

@@ -27,7 +27,8 @@ type Converter struct {
 	classes  func() convert.Classes // classes of the caller
 }
 
-// New returns the converter of a state. No service of s may be nil. classes returns the classes of the running call's caller.
+// New returns the converter of a state. No service of s may be nil. classes returns the classes of the running call's
+// caller.
 func New(types *values.Types, s services.Set, classes func() convert.Classes) *Converter {
 	return &Converter{types: types, services: s, classes: classes}
 }

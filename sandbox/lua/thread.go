@@ -149,8 +149,9 @@ func (L *Thread) enter(fn *Function, at, base, nresults int) *frame {
 	return ci
 }
 
-// overflow raises an error in a call deeper than the limit. As in PUC, a stack overflow is raised once: until a protected
-// call below the limit has caught it, a handler or the code after a protected call gets some room, and then no message.
+// overflow raises an error in a call deeper than the limit. As in PUC, a stack overflow is raised once: until a
+// protected call below the limit has caught it, a handler or the code after a protected call gets some room, and then
+// no message.
 func (L *Thread) overflow() {
 	switch {
 	case !L.overflowed:

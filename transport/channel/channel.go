@@ -3,9 +3,9 @@
 // before, on a [net.Conn], because it takes several messages and the time of a public key operation.
 //
 // [Plain] is the codec of a connection without encryption, [TLS] that of a TLS connection, and
-// [github.com/hearthhost/hearth/transport/signed.Codec] that of the HMAC channel. Their user is the event loop of issue
-// 19, which has no goroutine that could block in a net.Conn. Connections with a goroutine use the net.Conn of package
-// transport: for them a codec would only copy the bytes once more.
+// [github.com/hearthhost/hearth/transport/signed.Codec] that of the HMAC channel. Their user will be the event loop
+// (internal/loop), which has no goroutine that could block in a net.Conn. Connections with a goroutine use the net.Conn
+// of package transport: for them a codec would only copy the bytes once more.
 package channel
 
 // Codec is both directions of one connection. Not safe for concurrent use.

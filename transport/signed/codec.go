@@ -85,7 +85,7 @@ func (t *tagger) next(record []byte) []byte {
 }
 
 // Codec is both directions of a channel without a connection: a [github.com/hearthhost/hearth/transport/channel.Codec].
-// The event loop of issue 19 will use it. Not safe for concurrent use.
+// The event loop will use it. Not safe for concurrent use.
 type Codec struct {
 	in      opener
 	out     sealer

@@ -20,8 +20,8 @@ func OnAllThreads(call, a, b, c uintptr) error {
 	return nil
 }
 
-// neededCaps are the capabilities that a worker uses while it confines itself, if the host is root. The host has removed
-// all others from the worker's bounding set before its first instruction.
+// neededCaps are the capabilities that a worker uses while it confines itself, if the host is root. The host has
+// removed all others from the worker's bounding set before its first instruction.
 var neededCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SETPCAP}
 
 // KeepNeeded removes all capabilities except neededCaps from the bounding set of the calling thread, and so of its

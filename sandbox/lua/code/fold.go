@@ -45,7 +45,7 @@ func operandNumber(e syntax.Expr) (float64, bool) {
 	return n.Value, true
 }
 
-// lastOperand returns what compiler.operands returns, and compiles nothing: the last operand, and whether jumps leave
+// lastOperand has the results of compiler.operands, and compiles nothing: the last operand, and whether jumps leave
 // with a false and with a true result.
 func lastOperand(e syntax.Expr) (last syntax.Expr, exits [2]bool) {
 	e = syntax.Unparen(e)
