@@ -1,15 +1,15 @@
-package link_test
+package spin_test
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/internal/spin"
 )
 
 // wait simulates one wait for an event after d, and reports whether the spin found it.
-func wait(s *link.Spin, d time.Duration) bool {
+func wait(s *spin.Spin, d time.Duration) bool {
 	comes := time.Now().Add(d)
 	for s.Start(); s.More(); {
 		if !time.Now().Before(comes) {
@@ -39,7 +39,7 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var s link.Spin
+				var s spin.Spin
 				found := 0
 				var vain time.Duration
 				for range waits {
@@ -47,7 +47,7 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 					if wait(&s, tc.every) {
 						found++
 					} else if before {
-						vain += min(tc.every, link.MaxSpin)
+						vain += min(tc.every, spin.MaxSpin)
 					}
 				}
 				if found < tc.least || found > tc.most || vain > tc.vain {
@@ -64,7 +64,7 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 func TestSpinStopsWhereOthersCompute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const stall, every = 4 * time.Millisecond, 50 * time.Microsecond
-		var s link.Spin
+		var s spin.Spin
 		looks, stalls := 0, 0
 		round := func(hogs bool) (found bool) {
 			comes := time.Now().Add(every)

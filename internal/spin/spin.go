@@ -1,4 +1,5 @@
-package link
+// Package spin decides whether to poll for an event before sleeping.
+package spin
 
 import (
 	"time"

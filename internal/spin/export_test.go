@@ -1,4 +1,4 @@
-package link
+package spin
 
 // MaxSpin bounds one spin.
 const MaxSpin = maxSpin
