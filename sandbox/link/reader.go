@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/spin"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -29,7 +30,7 @@ type Handler func(t Type, id uint64, body []byte) error
 type Reader struct {
 	raw    syscall.RawConn
 	handle Handler
-	spin   Spin
+	spin   spin.Spin
 	max    atomic.Int64 // see Limit
 
 	mu         sync.Mutex // held by Run and Poll to read; guards the fields below
@@ -73,7 +74,7 @@ func (r *Reader) Limit(max int) { r.max.Store(int64(max)) }
 // Run handles frames until the socket ends. It returns io.EOF if the socket ended between two frames, otherwise the
 // error. It is called once.
 //
-// With linger, Run polls for a while after the last frame before it sleeps, if [Spin] expects another frame soon.
+// With linger, Run polls for a while after the last frame before it sleeps, if [spin.Spin] expects another frame soon.
 func (r *Reader) Run(linger bool) error {
 	err := r.raw.Read(func(fd uintptr) bool {
 		if linger {
@@ -125,6 +126,36 @@ func (r *Reader) Poll() {
 		_ = r.raw.Control(func(fd uintptr) { _, r.err = r.readLocked(fd, false) })
 	}
 }
+
+// Drain handles frames that have arrived, for a loop that waits for the socket in place of Run. end means that the
+// other end may have closed the socket. more means that others may be left: it stops after some, so that a worker that
+// floods its link does not hold the loop. It returns the errors of Run.
+func (r *Reader) Drain(end bool) (more bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := 0; r.err == nil; i++ {
+		if i == maxReads {
+			return true, nil
+		}
+		var ok, full bool
+		failed := r.raw.Control(func(fd uintptr) {
+			if ok, r.err = r.pull(fd); ok {
+				full = r.end == len(r.buf)
+				r.err = r.framesLocked()
+			}
+		})
+		if r.err == nil {
+			r.err = failed
+		}
+		if !ok || !full && !end {
+			break
+		}
+	}
+	return false, r.err
+}
+
+// maxReads bounds the reads of a Drain.
+const maxReads = 16
 
 // read handles the frames that have arrived, and reports whether any data had arrived. Without drain it may stop before
 // the socket is empty.

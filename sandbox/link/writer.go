@@ -145,14 +145,16 @@ func (w *Writer) Append(frame []byte) error {
 	return w.addLocked(frame)
 }
 
-// AppendBounded is Append for a frame that can be refused: the error may be [ErrBacklog].
-func (w *Writer) AppendBounded(frame []byte) error {
+// AppendBounded is Append for a frame that can be refused: the error may be [ErrBacklog]. It returns the position in
+// the stream after the frame, see [Writer.Sent].
+func (w *Writer) AppendBounded(frame []byte) (end uint64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.fullLocked(len(frame)) {
-		return ErrBacklog
+		return 0, ErrBacklog
 	}
-	return w.addLocked(frame)
+	err = w.addLocked(frame)
+	return w.accepted, err
 }
 
 func (w *Writer) addLocked(frame []byte) error {

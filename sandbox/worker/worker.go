@@ -505,7 +505,7 @@ func (w *process) reply(j *job, term uint64) {
 	var err error
 	switch {
 	case leads && !large: // then rest is empty
-		if err = w.out.AppendBounded(frame); j.steps > longSteps {
+		if _, err = w.out.AppendBounded(frame); j.steps > longSteps {
 			w.out.TryFlush()
 		}
 	case last || large || j.steps > longSteps:

@@ -88,7 +88,7 @@ func frame(id uint64) []byte {
 // reply sends the reply of a frame, as Runner requires.
 func (f *fixture) reply(id, term uint64) {
 	if f.group.Leads(term) {
-		_ = f.out.AppendBounded(frame(id))
+		_, _ = f.out.AppendBounded(frame(id))
 		return
 	}
 	_ = f.out.Write(frame(id))
