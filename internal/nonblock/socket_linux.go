@@ -123,6 +123,14 @@ func (s *Socket) TryWrite(p []byte) (int, error) {
 	return n, s.closedError(err)
 }
 
+// Descriptor ends the waiting for input, for a loop that waits in its place, and returns the socket's descriptor. It is
+// valid until Close.
+func (s *Socket) Descriptor() (fd int, err error) {
+	s.in.file.Close()
+	err = s.raw.Control(func(d uintptr) { fd = int(d) })
+	return fd, s.closedError(err)
+}
+
 // writeRest writes the remaining bytes when the socket has room.
 func (s *Socket) writeRest() error {
 	armed := false

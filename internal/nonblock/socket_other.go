@@ -3,6 +3,7 @@
 package nonblock
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -25,3 +26,6 @@ func NewSocket(f *os.File) (*Socket, error) {
 func (s *Socket) SyscallConn() (syscall.RawConn, error) {
 	return s.Conn.(syscall.Conn).SyscallConn() //nolint:forcetypeassert // a socket implements it
 }
+
+// Descriptor returns errors.ErrUnsupported: there are no event loops on this system.
+func (s *Socket) Descriptor() (fd int, err error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,245 @@
+package loop
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/internal/spin"
+)
+
+// maxEvents bounds the events of one round.
+const maxEvents = 128
+
+// Loop waits for sockets. Post and Close are safe for concurrent use; the other methods belong to its goroutine.
+type Loop struct {
+	ep   int
+	wake int // an eventfd, readable after a post
+
+	// EndRound, if not nil, is called at the end of each round. Set it before Run.
+	EndRound func()
+	// Busy, if not nil, reports whether an event is expected soon: the loop may poll for it before it sleeps. Set it
+	// before Run.
+	Busy func() bool
+
+	sleeping atomic.Bool
+	closed   atomic.Bool
+	done     chan struct{}
+
+	mu     sync.Mutex // guards posted
+	posted []func()
+
+	spin    spin.Spin
+	running []func()          // the posted functions of this round
+	sources map[int32]*Source // by descriptor; guarded by sourcesMu
+	events  [maxEvents]unix.EpollEvent
+	lock    sync.Mutex // guards sources
+	serial  int32
+}
+
+// Source is a descriptor that a loop watches.
+type Source struct {
+	loop    *Loop
+	fd      int
+	serial  int32 // distinguishes a descriptor from a closed one of the same number
+	handler interface{ event(events uint32) }
+}
+
+// New returns a loop. The caller calls Run in a new goroutine.
+func New() (*Loop, error) {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, os.NewSyscallError("epoll_create1", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(ep)
+		return nil, os.NewSyscallError("eventfd", err)
+	}
+	l := &Loop{ep: ep, wake: wake, sources: map[int32]*Source{}, done: make(chan struct{})}
+	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{
+		Events: unix.EPOLLIN | unix.EPOLLET, Fd: -1,
+	}); err != nil {
+		unix.Close(ep)
+		unix.Close(wake)
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	return l, nil
+}
+
+// Post runs f in the loop's goroutine, in this round or the next one. Functions run in the order of their posts. After
+// Close they may not run.
+func (l *Loop) Post(f func()) {
+	l.mu.Lock()
+	l.posted = append(l.posted, f)
+	l.mu.Unlock()
+	l.notify()
+}
+
+// notify wakes the goroutine if it sleeps.
+func (l *Loop) notify() {
+	if l.sleeping.CompareAndSwap(true, false) {
+		one := [8]byte{1}
+		_, _ = unix.Write(l.wake, one[:]) // a full counter wakes, too
+	}
+}
+
+// Close ends Run and waits for its end, unless it was not called. Watched descriptors stay open.
+func (l *Loop) Close() {
+	if l.closed.Swap(true) {
+		return
+	}
+	l.notify()
+	one := [8]byte{1}
+	_, _ = unix.Write(l.wake, one[:])
+	<-l.done
+	unix.Close(l.ep)
+	unix.Close(l.wake)
+}
+
+// Run handles events until Close.
+func (l *Loop) Run() {
+	defer close(l.done)
+	for !l.closed.Load() {
+		n := l.wait()
+		for i := range n {
+			l.dispatch(&l.events[i])
+		}
+		l.runPosted()
+		if l.EndRound != nil {
+			l.EndRound()
+		}
+	}
+}
+
+func (l *Loop) dispatch(e *unix.EpollEvent) {
+	if e.Fd < 0 {
+		var count [8]byte
+		_, _ = unix.Read(l.wake, count[:])
+		return
+	}
+	l.lock.Lock()
+	s := l.sources[e.Fd]
+	l.lock.Unlock()
+	if s != nil && s.serial == e.Pad {
+		s.handler.event(e.Events)
+	}
+}
+
+func (l *Loop) runPosted() {
+	l.mu.Lock()
+	l.running, l.posted = l.posted, l.running[:0]
+	l.mu.Unlock()
+	for i, f := range l.running {
+		f()
+		l.running[i] = nil
+	}
+}
+
+func (l *Loop) pending() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.posted) > 0
+}
+
+// wait returns the number of events. It returns at once if there are posted functions.
+func (l *Loop) wait() int {
+	if n := l.look(); n > 0 || l.pending() || l.closed.Load() {
+		return n
+	}
+	busy := l.Busy != nil && l.Busy()
+	if busy {
+		for l.spin.Start(); l.spin.More(); {
+			if n := l.look(); n > 0 || l.pending() {
+				l.spin.Found()
+				return n
+			}
+		}
+	}
+	l.sleeping.Store(true)
+	defer l.sleeping.Store(false)
+	if l.pending() || l.closed.Load() { // posted before sleeping was set
+		return 0
+	}
+	n := l.sleep()
+	if busy {
+		l.spin.Slept()
+	}
+	return n
+}
+
+// look returns events that have come. The scheduler does not see the system call, which does not wait.
+func (l *Loop) look() int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events)),
+		maxEvents, 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// sleep waits for events.
+func (l *Loop) sleep() int {
+	for {
+		n, err := unix.EpollWait(l.ep, l.events[:], -1)
+		if !errors.Is(err, unix.EINTR) {
+			return max(n, 0)
+		}
+	}
+}
+
+// watch adds a descriptor. Events come once for each change.
+func (l *Loop) watch(fd int, events uint32, h interface{ event(uint32) }) (*Source, error) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.serial++
+	s := &Source{loop: l, fd: fd, serial: l.serial, handler: h}
+	l.sources[int32(fd)] = s
+	if err := unix.EpollCtl(l.ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{
+		Events: events | unix.EPOLLET, Fd: int32(fd), Pad: s.serial,
+	}); err != nil {
+		delete(l.sources, int32(fd))
+		return nil, os.NewSyscallError("epoll_ctl", err)
+	}
+	return s, nil
+}
+
+// remove ends the watching. Call it before the descriptor is closed.
+func (s *Source) remove() {
+	l := s.loop
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	if l.sources[int32(s.fd)] == s {
+		delete(l.sources, int32(s.fd))
+		_ = unix.EpollCtl(l.ep, unix.EPOLL_CTL_DEL, s.fd, nil)
+	}
+}
+
+// inputEvents are the events of a descriptor that is only read.
+const inputEvents = unix.EPOLLIN | unix.EPOLLRDHUP
+
+// endEvents are the events of the end of a stream.
+const endEvents = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+
+type readyHandler struct{ h Handler }
+
+func (r readyHandler) event(events uint32) { r.h.Ready(events&endEvents != 0) }
+
+// Watch calls the handler when a nonblocking descriptor is readable. stop ends that; call it before the descriptor is
+// closed. The caller posts a first call of Ready if bytes may have come before.
+func (l *Loop) Watch(fd int, h Handler) (stop func(), err error) {
+	s, err := l.watch(fd, inputEvents, readyHandler{h})
+	if err != nil {
+		return nil, err
+	}
+	return s.remove, nil
+}
+
+// now is replaced in tests.
+var now = time.Now
