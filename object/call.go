@@ -110,6 +110,22 @@ type Backend interface {
 	EndConn(conn uint64)
 }
 
+// Starter is a Backend that can run a call without a goroutine that waits for its reply. It is for event loops: its
+// methods do not block.
+type Starter interface {
+	Backend
+	// Start begins a call and reports true, or reports false, and then the caller uses Invoke: the call was not begun.
+	// c and its Payload must stay unchanged until later has run. later runs a function at the end of the loop's round:
+	// the backend sends its requests then.
+	//
+	// done is called once, with the result of Invoke. If the backend calls it in the goroutine of a loop, on is that
+	// loop, otherwise nil. The reply's payload is valid until done returns. An error with CodeRetired means that the
+	// call was not begun.
+	Start(c *Call, later func(func()), done func(on any, r Reply, err error)) bool
+	// Cancel ends a call of Start as the end of the context of Invoke does, with that context's cause.
+	Cancel(c *Call, cause error)
+}
+
 // CorrelationText formats a correlation id as a UUID.
 func CorrelationText(id [16]byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])

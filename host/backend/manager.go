@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
@@ -32,6 +33,7 @@ type Config struct {
 	Secrets    func() *credential.Secrets // returns the secrets in force
 	Usage      *usage.Registry
 	Shares     *admit.Shares
+	Loop       *loop.Loop      // reads the links of workers; nil: goroutines do
 	Pool       *launch.Pool    // prewarmed worker processes; nil: none
 	Life       context.Context // ends when the host drains; retired backends close then
 	Log        *slog.Logger

@@ -48,6 +48,21 @@ func (a *perObjectWorkers) get(id object.ID) (*supervise.Tenant, error) {
 	return t, nil
 }
 
+// Start implements [object.Starter] for an object whose worker exists.
+func (a *perObjectWorkers) Start(
+	c *object.Call, later func(func()), done func(on any, r object.Reply, err error),
+) bool {
+	t := (*a.byID.Load())[c.ID]
+	return t != nil && t.Start(c, later, done)
+}
+
+// Cancel implements [object.Starter].
+func (a *perObjectWorkers) Cancel(c *object.Call, cause error) {
+	if t := (*a.byID.Load())[c.ID]; t != nil {
+		t.Cancel(c, cause)
+	}
+}
+
 // drop ends the worker of a removed object after its running calls.
 func (a *perObjectWorkers) drop(id object.ID) {
 	a.mu.Lock()

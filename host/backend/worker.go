@@ -38,6 +38,7 @@ func (m *Manager) NewWorker(
 		Idle:     settings.Idle,
 		Services: []supervise.Service{supervise.ObjectCalls(m.cfg.ObjectCall)},
 		Log:      m.cfg.Log,
+		Loop:     m.cfg.Loop,
 		Pool:     m.cfg.Pool,
 		Account:  &m.cfg.Usage.Tenant(name).Processes,
 		Budget:   m.cfg.Shares.Tenant(name),

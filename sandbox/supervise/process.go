@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/spin"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -50,8 +52,16 @@ type process struct {
 	failed logCounts
 	gone   bool // the process has ended; guarded by t.mu
 
+	toFlush atomic.Bool // frames of Start wait for the end of a loop's round
+	flush   func()      // flushStaged
+	ready   func()      // Ready(true)
+
+	socketEnd chan error // receives the end of the socket from the loop
+	endOnce   sync.Once
+	stopWatch func() // ends the loop's watching of the socket; nil without a loop
+
 	spinning atomic.Bool // a goroutine is in spinWait; guards spin
-	spin     link.Spin
+	spin     spin.Spin
 
 	afterFunc func(d time.Duration, f func()) // time.AfterFunc; replaced in tests
 
@@ -136,6 +146,10 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		return nil, err
 	}
 	p.in.Limit(link.FrameBytes(p.resultBytes))
+	p.flush, p.ready = p.flushStaged, func() { p.Ready(true) }
+	if err := p.watch(conn); err != nil {
+		return nil, err
+	}
 	t.cfg.Account.Started(p.PID())
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
@@ -145,7 +159,7 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 func (p *process) read(stderr io.Reader) {
 	printed := make(chan string, 1)
 	go func() { printed <- p.relay(stderr) }() // ends with the worker's stderr, at the latest with the worker
-	err := p.in.Run(false)
+	err := p.run()
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the worker closed its socket")
 	}
@@ -176,6 +190,47 @@ func (p *process) read(stderr io.Reader) {
 	}
 }
 
+// watch lets the tenant's loop read the socket.
+func (p *process) watch(c conn) error {
+	socket, ok := c.(*nonblock.Socket)
+	if p.t.cfg.Loop == nil || !ok {
+		return nil
+	}
+	fd, err := socket.Descriptor()
+	if err == nil {
+		p.socketEnd = make(chan error, 1)
+		p.stopWatch, err = p.t.cfg.Loop.Watch(fd, p)
+	}
+	return err
+}
+
+// Ready implements [loop.Handler].
+func (p *process) Ready(end bool) {
+	more, err := p.in.Drain(end)
+	switch {
+	case err != nil:
+		p.end(err)
+	case more:
+		p.t.cfg.Loop.Post(p.ready)
+	}
+}
+
+func (p *process) end(err error) {
+	p.endOnce.Do(func() {
+		p.stopWatch()
+		p.socketEnd <- err
+	})
+}
+
+// run handles frames until the socket ends, here or in the loop.
+func (p *process) run() error {
+	if p.stopWatch == nil {
+		return p.in.Run(false)
+	}
+	p.t.cfg.Loop.Post(p.ready) // frames may have come before the loop watched
+	return <-p.socketEnd
+}
+
 // kill ends the process. The first cause is kept.
 func (p *process) kill(cause error) {
 	p.mu.Lock()
@@ -184,6 +239,9 @@ func (p *process) kill(cause error) {
 	}
 	p.mu.Unlock()
 	p.Kill()
+	if p.stopWatch != nil {
+		p.end(os.ErrClosed)
+	}
 	_ = p.conn.Close()
 }
 

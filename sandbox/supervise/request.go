@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -30,6 +31,9 @@ type pending struct {
 
 	end atomic.Uint64 // position in the link's stream after its frame; 0: not known
 
+	done func(on any, r object.Reply, err error) // receives the result of a call of Start; nil: a goroutine waits
+	on   *loop.Loop                              // the loop in whose goroutine the request is completed; nil: none
+
 	answer chan struct{} // holds one token when the fields below are set
 	buf    []byte        // buffer for the reply's payload
 	placed func()        // see [object.Call]
@@ -43,6 +47,19 @@ var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan str
 
 // finish completes a request that was removed from the table.
 func (w *pending) finish(err error) {
+	if done := w.done; done != nil {
+		var on any
+		if w.on != nil {
+			on = w.on
+		}
+		r := w.reply
+		w.release()
+		if errors.Is(err, errProcessEnded) {
+			err = object.ErrRetired // it was not begun: Invoke finds another process
+		}
+		done(on, r, err)
+		return
+	}
 	w.err = err
 	w.answer <- struct{}{}
 }
@@ -126,7 +143,7 @@ func (p *process) exchange(
 	if w.placed != nil {
 		w.placed()
 	}
-	if alone && p.spinWait(w) {
+	if alone && p.stopWatch == nil && p.spinWait(w) {
 		return w.take()
 	}
 	select {
@@ -140,11 +157,82 @@ func (p *process) exchange(
 		}
 		<-w.answer // another goroutine has removed it from the table and completes it
 	}
-	if alone && p.spinning.CompareAndSwap(false, true) {
+	if alone && p.stopWatch == nil && p.spinning.CompareAndSwap(false, true) {
 		p.spin.Slept()
 		p.spinning.Store(false)
 	}
 	return w.take()
+}
+
+// Start implements [object.Starter]. It begins the small calls of a running worker.
+func (t *Tenant) Start(c *object.Call, later func(func()), done func(on any, r object.Reply, err error)) bool {
+	v := t.version(c.ID)
+	if t.cfg.Loop == nil || v == nil || len(c.Payload) > min(v.Limits.ArgumentBytes, link.Large) {
+		return false
+	}
+	t.mu.Lock()
+	p := t.proc
+	t.mu.Unlock()
+	if p == nil {
+		return false
+	}
+	w := pendings.Get().(*pending)
+	w.call, w.deadline, w.wall = c, c.Deadline, v.Limits.MaxDuration
+	w.bytes, w.placed, w.done = len(c.Payload), c.Enqueued, done
+	n, _, err := p.enter(w, c.ID)
+	if err != nil {
+		w.release()
+		return false
+	}
+	e := encoders.Get().(*link.Encoder)
+	e.Begin(link.Call, n)
+	e.PutCallHead(c)
+	e.Raw(c.Payload)
+	end, err := p.out.AppendBounded(e.FramePrefix(0))
+	encoders.Put(e)
+	if err != nil {
+		if p.forget(n) {
+			w.release()
+			return false
+		}
+		return true // another goroutine completes it
+	}
+	w.end.Store(end)
+	if w.placed != nil {
+		w.placed()
+	}
+	if !p.toFlush.Swap(true) {
+		later(p.flush)
+	}
+	return true
+}
+
+// Cancel implements [object.Starter].
+func (t *Tenant) Cancel(c *object.Call, cause error) {
+	var found *pending
+	t.withProcess(func(p *process) {
+		for n, w := range p.pending {
+			if w.call == c {
+				found = p.dropLocked(n)
+				p.post(link.Cancel, n)
+				return
+			}
+		}
+	})
+	if found != nil {
+		found.finish(cancelled(cause))
+	}
+}
+
+// cancelled returns the error of a call whose caller waits no longer.
+func cancelled(cause error) error {
+	return object.Errorf(object.CodeOf(cause), "the call was cancelled; whether it was executed is unknown")
+}
+
+// flushStaged writes the frames of Start.
+func (p *process) flushStaged() {
+	p.toFlush.Store(false) // first: a frame that is staged meanwhile is flushed by its own loop
+	p.out.Flush()
 }
 
 // enter puts a request into the table and returns its id, and whether it is the only request. Before the first
@@ -202,7 +290,7 @@ func (p *process) drop(n uint64) *pending {
 // forget removes a request from the table. It reports whether it was still there.
 func (p *process) forget(n uint64) bool { return p.drop(n) != nil }
 
-// spinWait polls the link for the reply of the only open request, as long as [link.Spin] expects that to be faster than
+// spinWait polls the link for the reply of the only open request, as long as [spin.Spin] expects that to be faster than
 // sleeping. It reports whether the reply came.
 func (p *process) spinWait(w *pending) bool {
 	if !p.spinning.CompareAndSwap(false, true) {
@@ -251,7 +339,12 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 		return
 	}
 	w.reply, w.more = reply, more
-	if len(reply.Payload) <= link.Large { // a larger one belongs to its handler
+	if w.done != nil {
+		w.on = p.t.cfg.Loop
+		if reply.Stream != 0 {
+			w.reply.Stream = p.streamID(reply.Stream)
+		}
+	} else if len(reply.Payload) <= link.Large { // a larger one belongs to its handler
 		w.reply.Payload = append(w.buf[:0], reply.Payload...)
 	}
 	switch {

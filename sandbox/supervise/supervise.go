@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/backoff"
+	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -39,6 +40,7 @@ type Config struct {
 	Services []Service
 	// Account counts the resources of the tenant's processes; several tenants may share one.
 	Account *procstat.Processes // nil: not counted
+	Loop    *loop.Loop          // reads the link; nil: a goroutine of each process does
 	Pool    *launch.Pool        // prewarmed processes of Argv; several tenants may share it; nil: none
 	Log     *slog.Logger        // nil discards
 	Budget  Budget              // bytes of the objects' host calls in flight; nil: no limit

@@ -105,7 +105,7 @@ func (p *process) sweep(now time.Time) {
 		p.kill(kill)
 	}
 	for _, w := range late {
-		w.answer <- struct{}{}
+		w.finish(w.err)
 	}
 }
 
