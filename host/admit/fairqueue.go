@@ -100,15 +100,29 @@ func (f *FairQueue) Switch(slot *Slot, flow Flow, weight float64, now time.Time)
 	}
 }
 
+// Pass reports whether a call of a flow may begin without a slot, because no other flow has calls.
+func (f *FairQueue) Pass(flow Flow, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.noteLocked(flow, now)
+	return !f.Contended(now)
+}
+
+// noteLocked notes a call of a flow. Two flows in succession: contention begins or is extended.
+func (f *FairQueue) noteLocked(flow Flow, now time.Time) {
+	if flow == f.lastFlow || f.lightLocked(flow, now) {
+		return
+	}
+	if f.lastFlow != "" {
+		f.contendedUntil.Store(now.Add(contendedFor).UnixNano())
+	}
+	f.lastFlow = flow
+}
+
 // Acquire waits until a call of a flow may begin. It returns at once, without a slot, while no other flow has calls.
 func (f *FairQueue) Acquire(slot *Slot, flow Flow, weight float64, now time.Time) {
 	f.mu.Lock()
-	if flow != f.lastFlow && !f.lightLocked(flow, now) { // two flows in succession: contention begins or is extended
-		if f.lastFlow != "" {
-			f.contendedUntil.Store(now.Add(contendedFor).UnixNano())
-		}
-		f.lastFlow = flow
-	}
+	f.noteLocked(flow, now)
 	if !f.Contended(now) {
 		f.mu.Unlock()
 		return

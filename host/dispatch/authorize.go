@@ -22,10 +22,10 @@ type grant struct {
 
 func (d *Dispatcher) release(g grant) { d.quotas.Release(g.limits, g.caller, g.id) }
 
-// authorize decides on a call, takes its quota and writes the audit record, before anything is done. s is the session
-// of the call, nil for an item of a stream.
+// authorize decides on a call, takes its quota and writes the audit record, before anything is done. t is where the
+// record of a permit goes.
 func (d *Dispatcher) authorize(
-	snap *snapshot.Snapshot, s *Session, call *object.Call, to route.Route, exists bool, now time.Time,
+	snap *snapshot.Snapshot, t trail, call *object.Call, to route.Route, exists bool, now time.Time,
 ) (grant, error) {
 	if b := to.Builtin; b != nil {
 		if b.Visible == nil || b.Visible(&call.Caller) {
@@ -44,7 +44,7 @@ func (d *Dispatcher) authorize(
 		if err != nil {
 			return g, err
 		}
-		return d.permit(g, &audit.Record{Object: call.ID, Method: m, Reason: decision.Reason}, s, call)
+		return d.permit(g, &audit.Record{Object: call.ID, Method: m, Reason: decision.Reason}, t, call)
 	}
 	if len(call.Batch) == 0 { // no method to decide on: the object must be visible, and no quota is needed
 		if !exists || !snap.Policy.Visible(call.Caller, call.ID) {
@@ -53,7 +53,7 @@ func (d *Dispatcher) authorize(
 		}
 		return grant{}, nil
 	}
-	return d.authorizeBatch(snap, s, call, exists, now)
+	return d.authorizeBatch(snap, t, call, exists, now)
 }
 
 // authorizeBuiltin takes the quota of a call of one of the host's own objects. Rejected calls are in the audit log,
@@ -75,7 +75,7 @@ func (d *Dispatcher) authorizeBuiltin(
 // authorizeBatch decides on all calls of a batch before it takes quota: nothing of a batch is executed if one of its
 // calls is denied. One audit record covers the batch.
 func (d *Dispatcher) authorizeBatch(
-	snap *snapshot.Snapshot, s *Session, call *object.Call, exists bool, now time.Time,
+	snap *snapshot.Snapshot, t trail, call *object.Call, exists bool, now time.Time,
 ) (grant, error) {
 	batch, err := audit.NewBatch(call.Batch)
 	if err != nil {
@@ -96,7 +96,7 @@ func (d *Dispatcher) authorizeBatch(
 	if err != nil {
 		return g, err
 	}
-	return d.permit(g, &audit.Record{Object: call.ID, Batch: batch}, s, call)
+	return d.permit(g, &audit.Record{Object: call.ID, Batch: batch}, t, call)
 }
 
 // check returns the error for a call that is denied or whose object does not exist, and records it. Both cases have the
@@ -150,16 +150,27 @@ func (d *Dispatcher) take(
 	return g, nil
 }
 
-// permit writes the record of a permitted call. A call without a record does not run: its quota is released.
-func (d *Dispatcher) permit(g grant, r *audit.Record, s *Session, call *object.Call) (grant, error) {
+// trail is where the record of a permitted call goes.
+type trail struct {
+	session *Session // has the caller's fields as text; nil for an item of a stream
+	round   *Round   // writes the record later, before the call runs; nil: it is written at once
+}
+
+// permit writes the record of a permitted call, or stages it. A call without a record does not run: its quota is
+// released.
+func (d *Dispatcher) permit(g grant, r *audit.Record, t trail, call *object.Call) (grant, error) {
 	log := d.audit.Load()
 	if log == nil {
 		return g, nil
 	}
 	r.Event, r.Permit = "call", true
 	r.Caller, r.Call = &call.Caller, call.Corr
-	if s != nil {
-		r.Cache = &s.auditCaller
+	if t.session != nil {
+		r.Cache = &t.session.auditCaller
+	}
+	if t.round != nil {
+		t.round.add(log, r)
+		return g, nil
 	}
 	if err := log.Write(r); err != nil {
 		d.cfg.Usage.Unaudited.Add(1)

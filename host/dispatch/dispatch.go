@@ -190,7 +190,7 @@ func (d *Dispatcher) begin(ctx context.Context, r *Request) (admitted, error) {
 		d.Note(call, call.Method, "denied: objects cannot call the host's own", "")
 		return admitted{}, ErrUnknown
 	}
-	g, err := d.authorize(snap, r.Session, call, to, exists, now)
+	g, err := d.authorize(snap, trail{session: r.Session}, call, to, exists, now)
 	if err != nil {
 		return admitted{}, err
 	}
@@ -235,38 +235,47 @@ func (d *Dispatcher) flow(snap *snapshot.Snapshot, r *Request, now time.Time) (a
 	return r.Session.flow, 1
 }
 
-// run invokes a call on its backend, and retries once on the current backend if that one was retired meanwhile. It
-// returns the backend of the reply. Calls of built-in objects are not counted and not traced.
+// run counts and traces a call and invokes it. It returns the backend of the reply. Calls of built-in objects are not
+// counted and not traced.
 func (d *Dispatcher) run(
 	ctx context.Context, to route.Route, call *object.Call, s *Session,
 ) (object.Reply, object.Backend, error) {
-	b := to.Backend
 	if to.Builtin != nil {
-		reply, err := b.Invoke(ctx, call)
-		return reply, b, err
+		reply, err := to.Backend.Invoke(ctx, call)
+		return reply, to.Backend, err
 	}
 	counters := d.cfg.Usage.Object(call.ID)
 	tracer := d.tracer.Load()
 	start := counters.Begin(call)
 	span := tracer.Begin(call, start)
-	s.touch(b)
-	reply, err := b.Invoke(ctx, call)
-	if err != nil && object.Retired(err) {
-		if current, ok := d.cfg.Snapshot().Routes.Lookup(call.ID); !ok {
-			err = ErrUnknown
-		} else {
-			b = current.Backend
-			s.touch(b)
-			reply, err = b.Invoke(ctx, call)
-			if object.Retired(err) { // retired twice within one call: the host is shutting down or reloads constantly
-				err = object.ErrShutdown
-			}
-		}
-	}
+	reply, b, err := d.invoke(ctx, to, call, s)
 	counters.End(start, &reply, err)
 	tracer.End(span, call, &reply, err)
 	if err != nil {
 		d.noteCancelled(ctx, call, err)
+	}
+	return reply, b, err
+}
+
+// invoke invokes a call on its backend, and retries once on the current backend if that one was retired meanwhile.
+func (d *Dispatcher) invoke(
+	ctx context.Context, to route.Route, call *object.Call, s *Session,
+) (object.Reply, object.Backend, error) {
+	b := to.Backend
+	s.touch(b)
+	reply, err := b.Invoke(ctx, call)
+	if err == nil || !object.Retired(err) {
+		return reply, b, err
+	}
+	current, ok := d.cfg.Snapshot().Routes.Lookup(call.ID)
+	if !ok {
+		return reply, b, ErrUnknown
+	}
+	b = current.Backend
+	s.touch(b)
+	reply, err = b.Invoke(ctx, call)
+	if object.Retired(err) { // retired twice within one call: the host is shutting down or reloads constantly
+		err = object.ErrShutdown
 	}
 	return reply, b, err
 }

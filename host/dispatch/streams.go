@@ -185,7 +185,7 @@ func (d *Dispatcher) Next(ctx context.Context, call *object.Call, id string) (ob
 	item.Kind, item.Payload = object.Invoke, nil
 	snap := d.cfg.Snapshot()
 	to, exists := snap.Routes.Lookup(item.ID)
-	g, err := d.authorize(snap, nil, &item, to, exists, time.Now())
+	g, err := d.authorize(snap, trail{}, &item, to, exists, time.Now())
 	switch {
 	case errors.Is(err, ErrUnknown): // no longer permitted
 		st.backend.CloseStream(st.number)

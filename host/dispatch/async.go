@@ -1,0 +1,135 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/trace"
+	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/internal/otlp"
+	"github.com/hearthhost/hearth/object"
+)
+
+// Async runs the calls of one connection without a goroutine that waits for the reply, one call at a time. It takes the
+// plain case: an object of a running backend, while the fair queue is not contended. Do takes all others.
+type Async struct {
+	d    *Dispatcher
+	ctx  context.Context
+	done func(on any, r object.Reply, err error)
+
+	// Of the running call:
+	request  *Request
+	granted  admitted
+	counters *usage.ObjectCounters
+	begun    time.Time
+	tracer   *trace.Tracer
+	span     *otlp.Span
+	finished func(on any, r object.Reply, err error) // finish, made once
+}
+
+// NewAsync returns an Async whose calls end with ctx, as far as a goroutine runs them; see [Async.Cancel]. done
+// receives the result of each call that Start has started. on is the loop in whose goroutine done is called, nil for
+// another goroutine. The reply's payload is valid until done returns.
+func (d *Dispatcher) NewAsync(ctx context.Context, done func(on any, r object.Reply, err error)) *Async {
+	a := &Async{d: d, ctx: ctx, done: done}
+	a.finished = a.finish
+	return a
+}
+
+// Start authorizes a call and stages it in a round. If started is false and err is nil, nothing was done and the caller
+// uses Do. An error is the result of the call. The request and its payload must stay unchanged until done.
+func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, err error) {
+	d, call := a.d, &r.Call
+	if a.ctx.Err() != nil {
+		return false, nil
+	}
+	snap := d.cfg.Snapshot()
+	to, exists := snap.Routes.Lookup(call.ID)
+	if !exists || to.Builtin != nil || r.Truncated || !snap.Has(call.ID) {
+		return false, nil
+	}
+	if _, ok := to.Backend.(object.Starter); !ok {
+		return false, nil
+	}
+	tenant := call.ID.Tenant()
+	flow := admit.TenantFlow(tenant)
+	if !d.cfg.Queue.Pass(flow, now) {
+		return false, nil
+	}
+	r.Flow, r.Weight, r.Stream = flow, snap.Policy.Weight(tenant), ""
+	call.Conn, call.Deadline = r.Session.id, now.Add(StartTimeout)
+	if r.Recheck != nil && !r.Recheck(false) {
+		return false, ErrRevoked
+	}
+	g, err := d.authorize(snap, trail{r.Session, round}, call, to, true, now)
+	if err != nil {
+		return false, err
+	}
+	a.request, a.granted = r, admitted{to: to, grant: g}
+	round.calls = append(round.calls, a)
+	return true, nil
+}
+
+// begin starts a call whose audit record is written, or whose record could not be written.
+func (a *Async) begin(unwritten error, round *Round) {
+	d, call := a.d, &a.request.Call
+	if unwritten != nil {
+		d.cfg.Usage.Unaudited.Add(1)
+		d.release(a.granted.grant)
+		a.done(round.on, object.Reply{}, unwritten)
+		return
+	}
+	a.counters = d.cfg.Usage.Object(call.ID)
+	a.tracer = d.tracer.Load()
+	a.begun = a.counters.Begin(call)
+	a.span = a.tracer.Begin(call, a.begun)
+	b := a.granted.to.Backend.(object.Starter) //nolint:forcetypeassert // Start has checked it
+	a.request.Session.touch(b)
+	if !b.Start(call, round.later, a.finished) {
+		a.again()
+	}
+}
+
+// Cancel ends the running call, if there is one, since no client waits for its result. done still receives a result.
+func (a *Async) Cancel(cause error) {
+	if b, ok := a.granted.to.Backend.(object.Starter); ok {
+		b.Cancel(&a.request.Call, cause)
+	}
+}
+
+// finish receives the result of the backend.
+func (a *Async) finish(on any, r object.Reply, err error) {
+	if err != nil && object.Retired(err) {
+		a.again()
+		return
+	}
+	a.end(on, r, err)
+}
+
+// again runs the call in a goroutine: the backend could not begin it, or was retired.
+func (a *Async) again() {
+	r := a.request
+	r.Payload = append([]byte(nil), r.Payload...) // the loop reuses its buffer
+	go func() {                                   // ends with the call, whose time is bounded
+		reply, _, err := a.d.invoke(a.ctx, a.granted.to, &r.Call, r.Session)
+		a.end(nil, reply, err)
+	}()
+}
+
+func (a *Async) end(on any, r object.Reply, err error) {
+	d := a.d
+	a.counters.End(a.begun, &r, err)
+	a.tracer.End(a.span, &a.request.Call, &r, err)
+	if err != nil {
+		d.noteCancelled(a.ctx, &a.request.Call, err)
+	}
+	d.release(a.granted.grant)
+	a.granted.grant = grant{}
+	a.done(on, r, err)
+}
+
+// OpenStream registers the item stream of a reply. It may wait.
+func (a *Async) OpenStream(reply object.Reply) (object.Reply, error) {
+	return a.d.openStream(a.request, a.granted.to.Backend, reply)
+}
