@@ -65,6 +65,10 @@ func TestExecutionStatus(t *testing.T) {
 	h, dir := startHost(t, executedPolicy, workScript, script(t, "other/recorder.lua", recorderScript))
 	ctx := t.Context()
 	c := dial(t, h.Addrs()[0], client.Config{})
+	// The recorder's worker runs before the first call, whose time does not suffice for its start on a loaded machine.
+	if _, err := c.Object("other.recorder").Call(ctx, "recorded"); err != nil {
+		t.Fatal(err)
+	}
 	signal := func(sig syscall.Signal) {
 		if pid := h.Workers()["acme"]; pid != 0 {
 			_ = syscall.Kill(pid, sig)

@@ -5,6 +5,9 @@ import (
 	"github.com/hearthhost/hearth/policy"
 )
 
+// DisableLoops makes all connections of later hosts keep their goroutines.
+func DisableLoops() { noLoops = true }
+
 // PolicyOf returns the current policy.
 func PolicyOf(h *Host) *policy.Policy { return h.current.Load().Policy }
 

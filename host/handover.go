@@ -70,6 +70,7 @@ func (h *Host) Announce(r upgrade.Running) error { return h.lock.Announce(r) }
 func (h *Host) Close() {
 	h.closeListeners()
 	h.closeAudit()
+	h.closeLoops()
 	h.lock.Release(false)
 }
 

@@ -42,6 +42,8 @@ import (
 	"github.com/hearthhost/hearth/host/route"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/internal/logqueue"
+	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -92,6 +94,9 @@ type Host struct {
 	listeners []*transport.Listener
 	inherited []string // names of listeners that use an inherited socket
 	pyro      *pyro.Server
+	loops     []*loop.Loop
+	parkers   []*pyro.Loop    // on the loops
+	lines     *logqueue.Queue // log lines of workers; nil without loops
 }
 
 // New reads the catalogue and prepares a backend for each tenant; it starts nothing. The
@@ -132,6 +137,9 @@ func New(cfg Config) (*Host, error) {
 // first generation in force.
 func (h *Host) compose() (err error) {
 	cfg := &h.cfg
+	if err := h.startLoops(); err != nil {
+		return err
+	}
 	h.dispatch = dispatch.New(dispatch.Config{
 		Snapshot: h.current.Snapshot,
 		Queue:    &h.queue,
@@ -146,9 +154,10 @@ func (h *Host) compose() (err error) {
 		Secrets:    h.current.Secrets,
 		Usage:      &h.usage,
 		Shares:     &h.shares,
+		Loop:       h.loop(),
 		Pool:       h.pool,
 		Life:       h.life,
-		Log:        cfg.Log,
+		Log:        h.workerLog(),
 	})
 	h.pyro = pyro.NewServer(h.pyroConfig())
 	h.builtin = builtin.Routes(builtin.Config{
@@ -350,6 +359,7 @@ func (h *Host) pyroConfig() pyro.Config {
 		Usage:      &h.usage,
 		Log:        h.log,
 		Life:       h.life,
+		Loops:      h.parkers,
 	}
 }
 
@@ -374,6 +384,7 @@ func (h *Host) drain() {
 	h.tracer.Close()
 	h.backends.RemoveSockets()
 	h.closeAudit()
+	h.closeLoops()
 	h.lock.Release(true)
 }
 

@@ -3,6 +3,7 @@ package host_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -25,6 +26,8 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
+var goroutines = flag.Bool("goroutines", false, "test the host without an event loop")
+
 // TestMain also runs the test binary as a worker and as a shim.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
@@ -32,6 +35,10 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "shim" {
 		os.Exit(launch.Shim())
+	}
+	flag.Parse()
+	if *goroutines {
+		host.DisableLoops()
 	}
 	os.Exit(m.Run())
 }

@@ -44,6 +44,9 @@ func (p *Parser) SetMax(max int) {
 	p.max = max
 }
 
+// Reset forgets the connection: the next message determines the protocol.
+func (p *Parser) Reset() { p.pinned, p.claimed, p.accepted, p.rejected = 0, 0, false, 0 }
+
 // Protocol returns the protocol that the received bytes claim, even in a malformed message; 0 if unknown. A rejection
 // in that protocol is readable for the peer.
 func (p *Parser) Protocol() Protocol {

@@ -51,6 +51,21 @@ func (r *Reader) Release(keep int) {
 	}
 }
 
+// Drop releases the buffer, unless bytes in it are unread. The next Read allocates a small one.
+func (r *Reader) Drop() {
+	if r.start == r.end {
+		r.buf, r.start, r.end = nil, 0, 0
+	}
+}
+
+// Prepend puts bytes before those that the reader has not consumed.
+func (r *Reader) Prepend(b []byte) {
+	buf := make([]byte, max(firstBuffer, len(b)+r.end-r.start))
+	n := copy(buf, b)
+	n += copy(buf[n:], r.buf[r.start:r.end])
+	r.buf, r.start, r.end = buf, 0, n
+}
+
 // Buffered returns the number of received bytes that no Read has consumed.
 func (r *Reader) Buffered() int { return r.end - r.start }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -31,7 +32,7 @@ import (
 // clients expect answers in order. Only oneway calls run concurrently.
 type conn struct {
 	s        *Server
-	socket   net.Conn // the accepted socket; other goroutines may close it
+	socket   net.Conn // the accepted socket, or that of adopt; guarded by the server's mu, under which others close it
 	listener *transport.Listener
 	session  *dispatch.Session
 	name     string // name of the listener in the policy
@@ -70,6 +71,8 @@ type conn struct {
 	unwatch   func() // ends watchPeer; nil: the peer is not watched
 	oneways   sync.WaitGroup
 	slots     chan struct{} // one token for each running oneway call
+
+	parked parked
 }
 
 // proof is the evidence of the peer's identity.
@@ -100,6 +103,9 @@ func (c *conn) recheck(changed bool) bool {
 func (c *conn) drain() {
 	c.draining.Store(true)
 	_ = c.socket.SetReadDeadline(time.Unix(1, 0))
+	if parked, ok := c.socket.(*loop.Conn); ok {
+		parked.Notify()
+	}
 }
 
 // cut ends the connection at once and drops received messages that were not begun. Closing the socket alone would not
@@ -109,28 +115,36 @@ func (c *conn) cut() {
 	c.socket.Close()
 }
 
-// serve runs the connection to its end.
+// serve runs the connection until it ends or is parked.
 func (c *conn) serve() {
 	c.session = c.s.dispatch.NewSession()
 	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.slot, c.recheck
-	defer c.end()
+	if !c.introduce() {
+		c.finish()
+		return
+	}
+	c.run()
+}
+
+// introduce does the handshakes of the channel and of the protocol. It reports whether the connection continues.
+func (c *conn) introduce() bool {
 	_ = c.socket.SetDeadline(time.Now().Add(HandshakeTimeout))
 	if c.draining.Load() {
-		return
+		return false
 	}
 	if !c.open() {
-		return
+		return false
 	}
-	c.in = wire.NewReader(c.nc, MaxHandshakeBytes)
+	c.in = wire.NewReader(channelReader{c}, MaxHandshakeBytes)
 	c.in.Check = acceptHeader
 	c.in.Reserve = c.reserve
 	var m wire.Message
 	if err := c.in.Read(&m); err != nil {
 		c.unreadable(err)
-		return
+		return false
 	}
 	if !c.connect(&m) {
-		return
+		return false
 	}
 	c.session.SetPrincipal(c.caller.Principal)
 	c.flow, c.weight, c.known = c.session.Flow(), 1, true
@@ -138,42 +152,71 @@ func (c *conn) serve() {
 	c.in.Limit = c.messageBytes
 	c.watchPeer()
 	_ = c.nc.SetReadDeadline(time.Time{})
-	for !c.draining.Load() {
-		// Under contention the next call waits for a slot before it is read: most likely it belongs to the same flow.
-		// If no message has arrived, wait releases the slot.
-		if now := time.Now(); c.s.queue.Contended(now) {
-			c.s.queue.Acquire(&c.slot, c.flow, c.weight, now)
-		}
-		err := c.in.Read(&m)
-		c.waiting.Store(false)
-		if !c.partBy.IsZero() {
-			c.partBy = time.Time{}
-			c.readBy(time.Time{})
-		}
-		switch {
-		case err == nil:
-			if !c.handle(&m) {
-				return
-			}
-		case tooLarge(err):
-			c.refuseLarge(&m, err)
-			return
-		case whole(err):
-			if !c.reject(&m, err) {
-				return
-			}
-		case object.CodeOf(err) == object.CodeExhausted:
-			if !c.skip(&m, err) {
-				return
-			}
-		default:
-			c.logReadError(err)
-			return
-		}
-		c.settle()
-		c.s.queue.Release(&c.slot, true)
-	}
+	return true
 }
+
+// run handles messages until the connection ends or is parked.
+func (c *conn) run() {
+	var m wire.Message
+	for !c.draining.Load() {
+		if c.park() {
+			return
+		}
+		if !c.next(&m) {
+			break
+		}
+	}
+	c.finish()
+}
+
+// finish ends the connection.
+func (c *conn) finish() {
+	c.end()
+	c.s.remove(c)
+}
+
+// next reads and handles one message. It reports whether the connection continues.
+func (c *conn) next(m *wire.Message) bool {
+	// Under contention the next call waits for a slot before it is read: most likely it belongs to the same flow.
+	// If no message has arrived, wait releases the slot.
+	if now := time.Now(); c.s.queue.Contended(now) {
+		c.s.queue.Acquire(&c.slot, c.flow, c.weight, now)
+	}
+	err := c.in.Read(m)
+	c.waiting.Store(false)
+	if !c.partBy.IsZero() {
+		c.partBy = time.Time{}
+		c.readBy(time.Time{})
+	}
+	switch {
+	case err == nil:
+		if !c.handle(m) {
+			return false
+		}
+	case tooLarge(err):
+		c.refuseLarge(m, err)
+		return false
+	case whole(err):
+		if !c.reject(m, err) {
+			return false
+		}
+	case object.CodeOf(err) == object.CodeExhausted:
+		if !c.skip(m, err) {
+			return false
+		}
+	default:
+		c.logReadError(err)
+		return false
+	}
+	c.settle()
+	c.s.queue.Release(&c.slot, true)
+	return true
+}
+
+// channelReader reads from the connection's channel, which adopt may replace.
+type channelReader struct{ c *conn }
+
+func (r channelReader) Read(p []byte) (int, error) { return r.c.nc.Read(p) }
 
 // reserve counts the bytes of an announced message, before its buffer is allocated. It waits for room after the
 // handshake.

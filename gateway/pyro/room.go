@@ -41,11 +41,13 @@ func (s *Server) makeRoomLocked(least int) (closed []*conn, whose object.Princip
 }
 
 // closeAll closes connections and logs their principal, at most once in roomLogEvery. The caller does not hold the
-// host's lock.
+// server's lock.
 func (s *Server) closeAll(all []*conn, whose object.Principal) {
+	s.mu.Lock()
 	for _, c := range all {
 		c.socket.Close()
 	}
+	s.mu.Unlock()
 	if whose == "" {
 		return
 	}

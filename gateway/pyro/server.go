@@ -49,6 +49,7 @@ type Config struct {
 	Shares     *admit.Shares
 	Usage      *usage.Registry
 	Log        *slog.Logger
+	Loops      []*Loop         // park the connections that wait; none: each connection keeps its goroutine
 	Life       context.Context // ends when the host drains: nothing waits for memory any longer
 
 	// MessageTimeout bounds the time from the first to the last byte of a message, default 2 minutes. StallTimeout
@@ -65,6 +66,8 @@ type Server struct {
 	usage    *usage.Registry
 	log      *slog.Logger
 	life     context.Context
+	loops    []*Loop
+	nextLoop atomic.Uint32
 
 	messageTimeout, stallTimeout time.Duration
 
@@ -91,6 +94,7 @@ func NewServer(cfg Config) *Server {
 		usage:          cfg.Usage,
 		log:            cfg.Log,
 		life:           cfg.Life,
+		loops:          cfg.Loops,
 		messageTimeout: cmp.Or(cfg.MessageTimeout, defaultMessageTimeout),
 		stallTimeout:   cmp.Or(cfg.StallTimeout, defaultStallTimeout),
 		conns:          map[*conn]struct{}{},
@@ -190,6 +194,7 @@ func (s *Server) accept(l *transport.Listener, name string) {
 func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	s.usage.Accepted.Add(1)
 	c := newConn(s, nc, l, name)
+	c.parked.loop = s.loop()
 	s.mu.Lock()
 	var closed []*conn
 	var whose object.Principal
@@ -213,15 +218,25 @@ func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	s.serving.Add(1)
 	s.mu.Unlock()
 	s.closeAll(closed, whose)
-	go func() {
-		defer s.serving.Done()
-		c.serve()
-		s.mu.Lock()
-		delete(s.conns, c)
-		s.sources.Remove(c.socket)
-		s.unauthenticated.remove(c)
-		s.mu.Unlock()
-	}()
+	go c.serve() // ends with the connection, or when it is parked
+}
+
+// loop returns the loop of the next connection, nil if there are no loops.
+func (s *Server) loop() *Loop {
+	if len(s.loops) == 0 {
+		return nil
+	}
+	return s.loops[s.nextLoop.Add(1)%uint32(len(s.loops))]
+}
+
+// remove forgets a connection that has ended.
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.sources.Remove(c.socket)
+	s.unauthenticated.remove(c)
+	s.mu.Unlock()
+	s.serving.Done()
 }
 
 // CutRevoked closes the connections of peers whose identity was revoked, withdraws their waiting calls and cancels the

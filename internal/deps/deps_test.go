@@ -392,6 +392,7 @@ var edges = []edge{
 		why: "the frames between host and worker are part of a stage",
 		may: []string{
 			"internal/nonblock",
+			"internal/spin",
 			"object",
 		},
 	},
@@ -450,8 +451,11 @@ var edges = []edge{
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be",
 		may: []string{
 			"internal/backoff",
+			"internal/loop",
+			"internal/nonblock",
 			"internal/procstat",
 			"internal/redact",
+			"internal/spin",
 			"internal/tick",
 			"object",
 			"sandbox/confine",
@@ -626,6 +630,7 @@ var edges = []edge{
 			"host/snapshot",
 			"host/trace",
 			"host/usage",
+			"internal/otlp",
 			"internal/tick",
 			"object",
 			"policy",
@@ -663,6 +668,7 @@ var edges = []edge{
 			"host/snapshot",
 			"host/usage",
 			"internal/hangup",
+			"internal/loop",
 			"internal/nonblock",
 			"object",
 			"policy",
@@ -716,7 +722,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/worker/bounded",
-		why: "it bounds what a serializer writes and knows no job",
+		why: "it bounds the output of a serializer and has no jobs",
 		may: []string{
 			"codec",
 			"object",
@@ -724,7 +730,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/worker/services",
-		why: "it connects running objects with the host and knows no instance",
+		why: "it connects running objects with the host and has no instance",
 		may: []string{
 			"codec",
 			"codec/pyro",
@@ -738,7 +744,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/worker/memory",
-		why: "it ends the largest instance and knows no job and no frame",
+		why: "it ends the largest instance and has no job and no frame",
 		may: []string{
 			"internal/bytesize",
 			"object",
@@ -777,6 +783,7 @@ var edges = []edge{
 			"host/route",
 			"host/usage",
 			"internal/backoff",
+			"internal/loop",
 			"internal/watch",
 			"object",
 			"plugins",
@@ -797,7 +804,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/worker/leader",
-		why: "it runs what frames cause and knows no call",
+		why: "it runs the work of frames and has no calls",
 		may: []string{
 			"sandbox/link",
 		},
@@ -887,7 +894,7 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/worker/request",
-		why: "it holds the state of a request and knows no frame",
+		why: "it holds the state of a request and has no frame",
 		may: []string{
 			"object",
 		},
@@ -898,12 +905,31 @@ var edges = []edge{
 	},
 	{
 		pkg: "sandbox/launch",
-		why: "it starts processes and knows no frames",
+		why: "it starts processes and has no frames",
 		may: []string{
 			"internal/nonblock",
 			"internal/socketpair",
 			"sandbox/confine",
 		},
+	},
+	{
+		pkg: "internal/spin",
+		why: "it decides when polling pays",
+		may: []string{
+			"internal/nonblock",
+		},
+	},
+	{
+		pkg: "internal/loop",
+		why: "it waits for sockets",
+		may: []string{
+			"internal/nonblock",
+			"internal/spin",
+		},
+	},
+	{
+		pkg: "internal/logqueue",
+		why: "it writes log lines later",
 	},
 	{
 		pkg: "host",
@@ -926,6 +952,8 @@ var edges = []edge{
 			"host/trace",
 			"host/usage",
 			"internal/cgroup",
+			"internal/logqueue",
+			"internal/loop",
 			"internal/upgrade",
 			"object",
 			"policy",
@@ -1426,6 +1454,7 @@ var doors = []struct {
 		why:    "system calls belong to the edges: peers, processes, signals",
 		at: []string{
 			"internal/hangup",
+			"internal/loop",
 			"transport",
 			"transport/peer",
 			"sandbox/confine",
@@ -1548,8 +1577,8 @@ func TestObjectImportsTheStandardLibraryOnly(t *testing.T) {
 	t.Error("there is no package object")
 }
 
-// TestWorkerImports checks all packages of a worker process, direct and indirect: a program that only runs scripts links
-// no policy, no plugins, nothing of the host, and no module except those that confine it.
+// TestWorkerImports checks all packages of a worker process, direct and indirect: a program that only runs scripts
+// links no policy, no plugins, nothing of the host, and no module except those that confine it.
 func TestWorkerImports(t *testing.T) {
 	imports := map[string][]string{}
 	for _, p := range packages(t) {
