@@ -7,10 +7,12 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
+// FirstByte is the first byte of every message.
+const FirstByte = 'P'
+
 const (
 	magic        = "PYRO"
-	FirstByte    = 'P' // of every message
-	prefixBytes  = 6   // magic and version, which determine the generation
+	prefixBytes  = 6 // magic and version, which determine the generation
 	header4Bytes = 24
 	header5Bytes = 40
 	magic4       = 0x34E9 // added to the checksum of Pyro4

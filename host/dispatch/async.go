@@ -41,12 +41,9 @@ func (d *Dispatcher) NewAsync(ctx context.Context, done func(on any, r object.Re
 // uses Do. An error is the result of the call. The request and its payload must stay unchanged until done.
 func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, err error) {
 	d, call := a.d, &r.Call
-	if a.ctx.Err() != nil {
-		return false, nil
-	}
 	snap := d.cfg.Snapshot()
 	to, exists := snap.Routes.Lookup(call.ID)
-	if !exists || to.Builtin != nil || r.Truncated || !snap.Has(call.ID) {
+	if a.ctx.Err() != nil || !exists || to.Builtin != nil || r.Truncated || !snap.Has(call.ID) {
 		return false, nil
 	}
 	if _, ok := to.Backend.(object.Starter); !ok {

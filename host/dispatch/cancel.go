@@ -22,7 +22,7 @@ const (
 func (c CancelCause) Error() string { return string(c) }
 
 // Is reports whether target is [context.Canceled].
-func (c CancelCause) Is(target error) bool { return target == context.Canceled } //nolint:errorlint // as errors.Is does
+func (c CancelCause) Is(target error) bool { return target == context.Canceled }
 
 // errCancelled is the error of a call whose context was done before the call began.
 var errCancelled = object.Errorf(object.CodeCanceled, "the call was cancelled; not executed")

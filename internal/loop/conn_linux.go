@@ -62,7 +62,7 @@ func (l *Loop) Adopt(nc net.Conn) (*Conn, error) {
 	c := &Conn{loop: l, fd: fd, local: nc.LocalAddr(), remote: nc.RemoteAddr()}
 	c.source, err = l.watch(fd, inputEvents|unix.EPOLLOUT, c)
 	if err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return nil, err
 	}
 	nc.Close()

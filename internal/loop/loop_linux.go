@@ -59,15 +59,15 @@ func New() (*Loop, error) {
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
-		unix.Close(ep)
+		_ = unix.Close(ep)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	l := &Loop{ep: ep, wake: wake, sources: map[int32]*Source{}, done: make(chan struct{})}
 	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLET, Fd: -1,
 	}); err != nil {
-		unix.Close(ep)
-		unix.Close(wake)
+		_ = unix.Close(ep)
+		_ = unix.Close(wake)
 		return nil, os.NewSyscallError("epoll_ctl", err)
 	}
 	return l, nil
@@ -176,8 +176,8 @@ func (l *Loop) wait() int {
 
 // look returns events that have come. The scheduler does not see the system call, which does not wait.
 func (l *Loop) look() int {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(unsafe.Pointer(&l.events)),
-		maxEvents, 0, 0, 0)
+	events := unsafe.Pointer(&l.events) //nolint:gosec // it has maxEvents elements
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.ep), uintptr(events), maxEvents, 0, 0, 0)
 	if errno != 0 {
 		return 0
 	}

@@ -29,12 +29,12 @@ func run(t *testing.T) *Loop {
 // pair returns both ends of a TCP connection; the first one is adopted by the loop.
 func pair(t *testing.T, l *Loop) (*Conn, *net.TCPConn) {
 	t.Helper()
-	ln, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // on loopback
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	client, err := net.Dial("tcp4", ln.Addr().String()) //nolint:noctx // on loopback
+	client, err := net.Dial("tcp4", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func (c *Converter) Clean(t string) string {
 	return values.Clip(strings.ToValidUTF8(t, "\uFFFD"), MaxBytes)
 }
 
-// origin returns the position where a value is raised, as file and line, and the traceback if traced is set. A handler
+// Origin returns the position where a value is raised, as file and line, and the traceback if traced is set. A handler
 // of uncaught errors calls it.
 func Origin(L *lua.Thread, traced bool) (at string, trace []string) {
 	if traced {
