@@ -43,7 +43,8 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, er
 	d, call := a.d, &r.Call
 	snap := d.cfg.Snapshot()
 	to, exists := snap.Routes.Lookup(call.ID)
-	if a.ctx.Err() != nil || !exists || to.Builtin != nil || r.Truncated || !snap.Has(call.ID) {
+	gone := a.ctx.Err() != nil
+	if gone || !exists || to.Builtin != nil || r.Truncated || !snap.Has(call.ID) {
 		return false, nil
 	}
 	if _, ok := to.Backend.(object.Starter); !ok {

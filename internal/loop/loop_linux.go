@@ -99,8 +99,8 @@ func (l *Loop) Close() {
 	one := [8]byte{1}
 	_, _ = unix.Write(l.wake, one[:])
 	<-l.done
-	unix.Close(l.ep)
-	unix.Close(l.wake)
+	_ = unix.Close(l.ep)
+	_ = unix.Close(l.wake)
 }
 
 // Run handles events until Close.
