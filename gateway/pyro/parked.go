@@ -2,7 +2,6 @@ package pyro
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
@@ -30,7 +29,6 @@ type Loop struct {
 	used    int    // length of these
 	out     []byte // the message being written
 	round   *dispatch.Round
-	ending  bool     // endRound runs
 	later   []func() // run after the round; see object.Starter
 	running int      // calls that were started and not answered
 }
@@ -45,15 +43,21 @@ func (l *Loop) after(f func()) { l.later = append(l.later, f) }
 
 // endRound writes the audit records of the round, and then sends its requests.
 func (l *Loop) endRound() {
-	l.ending = true
-	l.round.Commit()
-	l.ending = false
+	if !l.round.Commit() {
+		return // another goroutine is the loop's now
+	}
 	for i, f := range l.later {
 		f()
 		l.later[i] = nil
 	}
 	l.later = l.later[:0]
 	l.used = 0
+}
+
+// takenOver replaces the state that a round uses whose audit records are still being written.
+func (l *Loop) takenOver() {
+	l.in, l.used = make([]byte, arenaBytes), 0
+	l.round.Abandon()
 }
 
 // NewLoop returns the connections of an event loop, and sets what the loop does at the end of a round. Call it before
@@ -64,6 +68,7 @@ func NewLoop(events *loop.Loop) *Loop {
 	l.parser.Check = acceptHeader
 	l.parser.SetMax(object.DefaultMessageBytes)
 	events.EndRound = l.endRound
+	events.TakenOver = l.takenOver
 	events.Busy = func() bool { return l.running > 0 }
 	return l
 }
@@ -160,11 +165,8 @@ func (c *conn) Ready(end bool) {
 	}
 	p.event = false
 	l := p.loop
-	switch full := len(l.in)-l.used <= parkedBytes; {
-	case full && l.ending: // the round that ends still uses the buffer
+	if len(l.in)-l.used <= parkedBytes { // the round still uses the buffer
 		l.in, l.used = make([]byte, arenaBytes), 0
-	case full:
-		l.endRound()
 	}
 	room := l.in[l.used:][:parkedBytes+1]
 	n, ok, err := p.socket.TryRead(room)
@@ -209,11 +211,8 @@ func (c *conn) startParked(b []byte) bool {
 		l.running++
 		c.waiting.Store(false)
 		return true
-	case errors.Is(err, dispatch.ErrRevoked):
+	case err != nil: // the caller's identity was revoked
 		c.unpark(nil, func() bool { return false })
-		return true
-	case err != nil:
-		c.unpark(nil, func() bool { return c.answerError(&p.answer, ser, &r.Call, false, err) })
 		return true
 	}
 	return false

@@ -38,31 +38,34 @@ func (d *Dispatcher) NewAsync(ctx context.Context, done func(on any, r object.Re
 }
 
 // Start authorizes a call and stages it in a round. If started is false and err is nil, nothing was done and the caller
-// uses Do. An error is the result of the call. The request and its payload must stay unchanged until done.
+// uses Do, also for a call that is denied. The error is ErrRevoked. The request and its payload must stay unchanged
+// until done.
 func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, err error) {
 	d, call := a.d, &r.Call
 	snap := d.cfg.Snapshot()
 	to, exists := snap.Routes.Lookup(call.ID)
-	gone := a.ctx.Err() != nil
-	if gone || !exists || to.Builtin != nil || r.Truncated || !snap.Has(call.ID) {
+	exists = exists && snap.Has(call.ID)
+	flow := r.Session.flow
+	if exists {
+		flow = admit.TenantFlow(call.ID.Tenant())
+	}
+	if gone := a.ctx.Err() != nil; gone || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
 		return false, nil
 	}
-	if _, ok := to.Backend.(object.Starter); !ok {
+	t := trail{r.Session, round}
+	if _, ok := to.Backend.(object.Starter); !ok || !exists {
+		// The decision has no effect. Without it, the time of the answer would show whether the object exists.
+		_, _ = d.authorize(snap, t, call, to, false, now)
 		return false, nil
 	}
-	tenant := call.ID.Tenant()
-	flow := admit.TenantFlow(tenant)
-	if !d.cfg.Queue.Pass(flow, now) {
-		return false, nil
-	}
-	r.Flow, r.Weight, r.Stream = flow, snap.Policy.Weight(tenant), ""
+	r.Flow, r.Weight, r.Stream = flow, snap.Policy.Weight(call.ID.Tenant()), ""
 	call.Conn, call.Deadline = r.Session.id, now.Add(StartTimeout)
 	if r.Recheck != nil && !r.Recheck(false) {
 		return false, ErrRevoked
 	}
-	g, err := d.authorize(snap, trail{r.Session, round}, call, to, true, now)
+	g, err := d.authorize(snap, t, call, to, true, now)
 	if err != nil {
-		return false, err
+		return false, nil //nolint:nilerr // Do decides again, and records the denial
 	}
 	a.request, a.granted = r, admitted{to: to, grant: g}
 	round.calls = append(round.calls, a)

@@ -29,7 +29,7 @@ func (d *Dispatcher) authorize(
 ) (grant, error) {
 	if b := to.Builtin; b != nil {
 		if b.Visible == nil || b.Visible(&call.Caller) {
-			return d.authorizeBuiltin(snap, call, b, now)
+			return d.authorizeBuiltin(snap, t, call, b, now)
 		}
 		exists = false // the caller gets the same error as for an object that does not exist
 	}
@@ -37,10 +37,10 @@ func (d *Dispatcher) authorize(
 	if call.Kind != object.Batch {
 		m, decision := snap.Decide(call)
 		call.Traceback = decision.Traceback
-		if err := d.check(snap, call, m, &decision, exists); err != nil {
+		if err := d.check(snap, t, call, m, &decision, exists); err != nil {
 			return grant{}, err
 		}
-		g, err := d.take(call, m, &decision, 1, now)
+		g, err := d.take(t, call, m, &decision, 1, now)
 		if err != nil {
 			return g, err
 		}
@@ -48,7 +48,7 @@ func (d *Dispatcher) authorize(
 	}
 	if len(call.Batch) == 0 { // no method to decide on: the object must be visible, and no quota is needed
 		if !exists || !snap.Policy.Visible(call.Caller, call.ID) {
-			d.Note(call, "", "denied: no permit covers this object", "")
+			d.note(t, call, "", "denied: no permit covers this object", "")
 			return grant{}, ErrUnknown
 		}
 		return grant{}, nil
@@ -59,7 +59,7 @@ func (d *Dispatcher) authorize(
 // authorizeBuiltin takes the quota of a call of one of the host's own objects. Rejected calls are in the audit log,
 // permitted ones are not.
 func (d *Dispatcher) authorizeBuiltin(
-	snap *snapshot.Snapshot, call *object.Call, b *route.Builtin, now time.Time,
+	snap *snapshot.Snapshot, t trail, call *object.Call, b *route.Builtin, now time.Time,
 ) (grant, error) {
 	if call.Kind == object.Get || call.Kind == object.Set {
 		return grant{}, ErrUnknown // they have no attributes
@@ -69,7 +69,7 @@ func (d *Dispatcher) authorizeBuiltin(
 	}
 	limits := snap.Policy.LimitsOf(call.Caller.Principal, call.ID)
 	decision := policy.Decision{Reason: "the host's own object", Limits: limits}
-	return d.take(call, call.Method, &decision, max(len(call.Batch), 1), now)
+	return d.take(t, call, call.Method, &decision, max(len(call.Batch), 1), now)
 }
 
 // authorizeBatch decides on all calls of a batch before it takes quota: nothing of a batch is executed if one of its
@@ -79,7 +79,7 @@ func (d *Dispatcher) authorizeBatch(
 ) (grant, error) {
 	batch, err := audit.NewBatch(call.Batch)
 	if err != nil {
-		d.Note(call, "", "denied: too many different methods in a batch", "")
+		d.note(t, call, "", "denied: too many different methods in a batch", "")
 		return grant{}, err
 	}
 	var decision policy.Decision
@@ -87,12 +87,12 @@ func (d *Dispatcher) authorizeBatch(
 		item := &batch.Items[i]
 		decision = snap.Policy.Decide(call.Caller, call.ID, item.Method)
 		call.Traceback = call.Traceback && decision.Traceback
-		if err := d.check(snap, call, item.Method, &decision, exists); err != nil {
+		if err := d.check(snap, t, call, item.Method, &decision, exists); err != nil {
 			return grant{}, err
 		}
 		item.Reason = decision.Reason
 	}
-	g, err := d.take(call, batch.Items[0].Method, &decision, len(call.Batch), now)
+	g, err := d.take(t, call, batch.Items[0].Method, &decision, len(call.Batch), now)
 	if err != nil {
 		return g, err
 	}
@@ -102,18 +102,18 @@ func (d *Dispatcher) authorizeBatch(
 // check returns the error for a call that is denied or whose object does not exist, and records it. Both cases have the
 // same error.
 func (d *Dispatcher) check(
-	snap *snapshot.Snapshot, call *object.Call, m object.Method, decision *policy.Decision, exists bool,
+	snap *snapshot.Snapshot, t trail, call *object.Call, m object.Method, decision *policy.Decision, exists bool,
 ) error {
 	switch {
 	case !decision.Permit:
-		d.Note(call, m, decision.Reason, "")
+		d.note(t, call, m, decision.Reason, "")
 		name := strings.TrimSuffix(string(m), "=")
 		if exists && !object.Method(name).Callable() && snap.Policy.Visible(call.Caller, call.ID) {
 			return noAttribute(name)
 		}
 		return ErrUnknown
 	case !exists:
-		d.Note(call, m, "denied: there is no such object; else by "+decision.Reason, "")
+		d.note(t, call, m, "denied: there is no such object; else by "+decision.Reason, "")
 		return ErrUnknown
 	}
 	return nil
@@ -137,14 +137,14 @@ func noAttribute(name string) error {
 
 // take takes the quota of n calls from the limits of a decision.
 func (d *Dispatcher) take(
-	call *object.Call, m object.Method, decision *policy.Decision, n int, now time.Time,
+	t trail, call *object.Call, m object.Method, decision *policy.Decision, n int, now time.Time,
 ) (grant, error) {
 	if len(decision.Limits) == 0 {
 		return grant{}, nil
 	}
 	g := grant{limits: decision.Limits, caller: call.Caller.Principal, id: call.ID}
 	if l, err := d.quotas.Take(g.limits, g.caller, g.id, n, now); err != nil {
-		d.Note(call, m, decision.Reason, l.Reason)
+		d.note(t, call, m, decision.Reason, l.Reason)
 		return grant{}, err
 	}
 	return g, nil
@@ -154,6 +154,14 @@ func (d *Dispatcher) take(
 type trail struct {
 	session *Session // has the caller's fields as text; nil for an item of a stream
 	round   *Round   // writes the record later, before the call runs; nil: it is written at once
+}
+
+// note is Note for a call that is not one of a loop's round. The loop must not wait for the disk: a goroutine repeats
+// the decision about a call that it may not start, and records it.
+func (d *Dispatcher) note(t trail, call *object.Call, m object.Method, reason, exceeding string) {
+	if t.round == nil {
+		d.Note(call, m, reason, exceeding)
+	}
 }
 
 // permit writes the record of a permitted call, or stages it. A call without a record does not run: its quota is

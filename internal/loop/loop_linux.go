@@ -28,8 +28,15 @@ type Loop struct {
 	// before Run.
 	Busy func() bool
 
+	// TakenOver, if not nil, is called when another goroutine takes the loop over during Block, before that goroutine
+	// handles events. The state of the loop that the blocked function uses must then be replaced. Set it before Run.
+	TakenOver func()
+
 	sleeping atomic.Bool
 	closed   atomic.Bool
+	blocked  atomic.Bool   // the goroutine is in Block
+	term     atomic.Uint64 // number of take-overs
+	overtake *time.Timer   // calls takeOver
 	done     chan struct{}
 
 	mu     sync.Mutex // guards posted
@@ -63,6 +70,8 @@ func New() (*Loop, error) {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
 	l := &Loop{ep: ep, wake: wake, sources: map[int32]*Source{}, done: make(chan struct{})}
+	l.overtake = time.AfterFunc(time.Hour, l.takeOver)
+	l.overtake.Stop()
 	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLET, Fd: -1,
 	}); err != nil {
@@ -105,7 +114,7 @@ func (l *Loop) Close() {
 
 // Run handles events until Close.
 func (l *Loop) Run() {
-	defer close(l.done)
+	term := l.term.Load()
 	for !l.closed.Load() {
 		n := l.wait()
 		for i := range n {
@@ -115,7 +124,37 @@ func (l *Loop) Run() {
 		if l.EndRound != nil {
 			l.EndRound()
 		}
+		if l.term.Load() != term {
+			return
+		}
 	}
+	close(l.done)
+}
+
+// patience is the time that a function may block the loop.
+const patience = 50 * time.Millisecond
+
+// Block runs f, which may wait, for example for a disk. EndRound calls it as its last step. If f takes long, another
+// goroutine takes the loop over. Block then returns false: the caller is not in the loop's goroutine any more. It may
+// only post, and returns.
+func (l *Loop) Block(f func()) (still bool) {
+	l.blocked.Store(true)
+	l.overtake.Reset(patience)
+	f()
+	l.overtake.Stop()
+	return l.blocked.CompareAndSwap(true, false)
+}
+
+// takeOver continues the loop in another goroutine while one is in Block.
+func (l *Loop) takeOver() {
+	if !l.blocked.CompareAndSwap(true, false) {
+		return
+	}
+	l.term.Add(1)
+	if l.TakenOver != nil {
+		l.TakenOver()
+	}
+	go l.Run() // ends with Close or the next takeOver
 }
 
 func (l *Loop) dispatch(e *unix.EpollEvent) {

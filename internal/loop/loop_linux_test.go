@@ -326,3 +326,56 @@ func TestEndRound(t *testing.T) {
 		}
 	}
 }
+
+// TestBlock blocks the loop: events and posts are handled meanwhile, by another goroutine, and the blocked one posts
+// its result and ends. A short block changes nothing.
+func TestBlock(t *testing.T) {
+	t.Parallel()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, lost := make(chan struct{}), make(chan bool, 1)
+	block := 0 // owned by the loop: 1 for a short block, 2 for a long one
+	takenOver := 0
+	l.TakenOver = func() { takenOver++ }
+	l.EndRound = func() {
+		kind := block
+		block = 0
+		switch kind {
+		case 1:
+			if !l.Block(func() {}) {
+				t.Error("a short block lost the loop")
+			}
+		case 2:
+			if !l.Block(func() { <-release }) {
+				l.Post(func() { lost <- true })
+			}
+		}
+	}
+	go l.Run()
+	defer l.Close()
+	do := func(f func()) {
+		done := make(chan struct{})
+		l.Post(func() { f(); close(done) })
+		<-done
+	}
+	for range 3 {
+		do(func() { block = 1 })
+	}
+	do(func() { block = 2 })
+	c, client := pair(t, l)
+	e := &echo{c: c, end: make(chan error, 2)}
+	c.Park(e)
+	_, err = client.Write([]byte("x"))
+	check(t, err)
+	_, err = io.ReadFull(client, make([]byte, 1))
+	check(t, err)
+	close(release)
+	<-lost
+	do(func() {
+		if takenOver != 1 {
+			t.Errorf("the loop was taken over %d times, want 1", takenOver)
+		}
+	})
+}

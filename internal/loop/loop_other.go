@@ -8,6 +8,8 @@ import "net"
 type Loop struct {
 	EndRound func()
 	Busy     func() bool
+
+	TakenOver func()
 }
 
 // New returns ErrUnsupported.
@@ -18,6 +20,9 @@ func (*Loop) Run() {}
 
 // Close does nothing.
 func (*Loop) Close() {}
+
+// Block runs f.
+func (*Loop) Block(f func()) (still bool) { f(); return true }
 
 // Post does nothing.
 func (*Loop) Post(func()) {}

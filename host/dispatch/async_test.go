@@ -1,0 +1,219 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/route"
+	"github.com/hearthhost/hearth/host/snapshot"
+	"github.com/hearthhost/hearth/host/usage"
+	"github.com/hearthhost/hearth/object"
+)
+
+// starter is a backend that completes calls in the goroutine of Start, and by Invoke.
+type starter struct {
+	object.Backend
+	err              error // of Start's calls
+	cold             bool  // Start begins nothing
+	started, invoked []object.Method
+}
+
+func (b *starter) Start(c *object.Call, later func(func()), done func(any, object.Reply, error)) bool {
+	if b.cold {
+		return false
+	}
+	b.started = append(b.started, c.Method)
+	later(func() {})
+	done(nil, object.Reply{Payload: []byte("started")}, b.err)
+	return true
+}
+
+func (b *starter) Cancel(*object.Call, error) {}
+
+func (b *starter) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
+	b.invoked = append(b.invoked, c.Method)
+	return object.Reply{Payload: []byte("invoked")}, nil
+}
+
+func (b *starter) EndConn(uint64) {}
+
+// testLoop is a loop whose Block runs its function at once, or leaves the loop if lose is set.
+type testLoop struct {
+	lose   bool
+	before func() // called in Block
+	posted []func()
+}
+
+func (l *testLoop) Post(f func()) { l.posted = append(l.posted, f) }
+
+func (l *testLoop) Block(f func()) bool {
+	l.before()
+	f()
+	return !l.lose
+}
+
+// asyncFixture is a round with one connection's calls.
+type asyncFixture struct {
+	d       *Dispatcher
+	loop    testLoop
+	round   *Round
+	async   *Async
+	file    string
+	results chan string
+}
+
+func newAsyncFixture(t *testing.T, b object.Backend) *asyncFixture {
+	t.Helper()
+	snap := flowSnapshot(t)
+	snap.Routes = route.New(map[object.ID]route.Route{"acme.counter": {Backend: b}})
+	var counters usage.Registry
+	counters.Init()
+	queue := new(admit.FairQueue)
+	queue.Init(8)
+	f := &asyncFixture{file: filepath.Join(t.TempDir(), "audit", "audit.jsonl"), results: make(chan string, 8)}
+	f.d = New(Config{Snapshot: func() *snapshot.Snapshot { return snap }, Queue: queue, Usage: &counters})
+	if err := os.Mkdir(filepath.Dir(f.file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(audit.Config{Path: f.file, Permits: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	f.d.SetAudit(log)
+	f.loop.before = func() {}
+	f.round = NewRound(&f.loop, func(g func()) { g() })
+	f.async = f.d.NewAsync(t.Context(), func(_ any, r object.Reply, err error) {
+		if err != nil {
+			f.results <- err.Error()
+			return
+		}
+		f.results <- string(r.Payload)
+	})
+	return f
+}
+
+// start starts a call of a principal.
+func (f *asyncFixture) start(t *testing.T, id object.ID, who object.Principal) bool {
+	t.Helper()
+	s := f.d.NewSession()
+	s.SetPrincipal(who)
+	r := &Request{Session: s}
+	r.ID, r.Kind, r.Method, r.Caller = id, object.Get, "total", object.Caller{Principal: who}
+	started, err := f.async.Start(r, time.Now(), f.round)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return started
+}
+
+func (f *asyncFixture) records(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile(f.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Count(b, []byte(`"method":"total"`))
+}
+
+// TestRoundWritesFirst checks that a staged call begins after Commit has written its record, and not before.
+func TestRoundWritesFirst(t *testing.T) {
+	b := &starter{}
+	f := newAsyncFixture(t, b)
+	f.loop.before = func() {
+		if len(b.started) > 0 {
+			t.Error("a call began before its record was written")
+		}
+	}
+	if !f.start(t, "acme.counter", "alice") {
+		t.Fatal("Start started nothing")
+	}
+	if len(b.started) > 0 || f.records(t) > 0 {
+		t.Errorf("before Commit %d calls began, %d records were written", len(b.started), f.records(t))
+	}
+	if !f.round.Commit() {
+		t.Error("Commit lost the loop")
+	}
+	if got := <-f.results; got != "started" || f.records(t) != 1 {
+		t.Errorf("the call ended with %s and has %d records, want started and 1", got, f.records(t))
+	}
+}
+
+// TestRoundTakenOver checks that the calls of a write that took long begin in the loop's next goroutine.
+func TestRoundTakenOver(t *testing.T) {
+	b := &starter{}
+	f := newAsyncFixture(t, b)
+	f.loop.lose = true
+	f.start(t, "acme.counter", "alice")
+	if f.round.Commit() {
+		t.Error("Commit kept the loop")
+	}
+	if len(b.started) > 0 || len(f.loop.posted) != 1 {
+		t.Fatalf("%d calls began outside of the loop, %d functions were posted", len(b.started), len(f.loop.posted))
+	}
+	f.round.Abandon()
+	f.loop.posted[0]()
+	if got := <-f.results; got != "started" {
+		t.Errorf("the call ended with %s, want started", got)
+	}
+}
+
+// TestUnwrittenRound checks that no call of a round begins whose records cannot be written.
+func TestUnwrittenRound(t *testing.T) {
+	b := &starter{}
+	f := newAsyncFixture(t, b)
+	f.start(t, "acme.counter", "alice")
+	if err := f.d.audit.Load().Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.round.Commit()
+	if got := <-f.results; got != audit.ErrUnwritten.Error() || len(b.started) > 0 {
+		t.Errorf("the call ended with %s and %d began, want %v", got, len(b.started), audit.ErrUnwritten)
+	}
+}
+
+// TestAsyncLeavesToDo checks which calls are left to Do, and that nothing is recorded about them.
+func TestAsyncLeavesToDo(t *testing.T) {
+	f := newAsyncFixture(t, &starter{})
+	for name, start := range map[string]func() bool{
+		"denied":  func() bool { return f.start(t, "acme.counter", "mallory") },
+		"missing": func() bool { return f.start(t, "acme.missing", "alice") },
+	} {
+		if start() {
+			t.Errorf("%s: Start started the call", name)
+		}
+	}
+	f = newAsyncFixture(t, &instant{})
+	if f.start(t, "acme.counter", "alice") {
+		t.Error("Start started a call of a backend that cannot start calls")
+	}
+	if f.round.Commit(); f.records(t) != 0 {
+		t.Errorf("%d records were written", f.records(t))
+	}
+}
+
+// TestAsyncUsesInvoke checks that a goroutine runs the calls that the backend does not begin.
+func TestAsyncUsesInvoke(t *testing.T) {
+	for name, b := range map[string]*starter{"cold": {cold: true}, "retired": {err: object.ErrRetired}} {
+		f := newAsyncFixture(t, b)
+		f.start(t, "acme.counter", "alice")
+		f.round.Commit()
+		if got := <-f.results; got != "invoked" || len(b.invoked) != 1 {
+			t.Errorf("%s: the call ended with %s, want invoked", name, got)
+		}
+	}
+	failing := &starter{err: errors.New("failed")}
+	f := newAsyncFixture(t, failing)
+	f.start(t, "acme.counter", "alice")
+	f.round.Commit()
+	if got := <-f.results; got != "failed" || len(failing.invoked) > 0 {
+		t.Errorf("a call that failed ended with %s and ran %d times more", got, len(failing.invoked))
+	}
+}
