@@ -399,6 +399,9 @@ func TestTimes(t *testing.T) {
 }
 
 func TestWriteDoesNotAllocate(t *testing.T) {
+	if raceDetector {
+		t.Skip("SKIPPED: with the race detector the pool of rounds drops some of them")
+	}
 	l := open(t, audit.Config{Path: filepath.Join(t.TempDir(), "audit.jsonl")})
 	r := record(1)
 	write(t, l, 0, 10)
