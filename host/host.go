@@ -157,7 +157,8 @@ func (h *Host) compose() (err error) {
 		Loop:       h.loop(),
 		Pool:       h.pool,
 		Life:       h.life,
-		Log:        h.workerLog(),
+		Log:        cfg.Log,
+		WorkerLog:  h.workerLog(),
 	})
 	h.pyro = pyro.NewServer(h.pyroConfig())
 	h.builtin = builtin.Routes(builtin.Config{

@@ -233,11 +233,14 @@ return F`), logTo(&log))
 			t.Fatalf("%s did not fail", method)
 		}
 		line := ""
-		for l := range strings.Lines(log.String()) {
-			if strings.Contains(l, "method="+method+" ") && strings.Contains(l, "call failed") {
-				line = l
+		until(func() bool { // another goroutine writes it
+			for l := range strings.Lines(log.String()) {
+				if strings.Contains(l, "method="+method+" ") && strings.Contains(l, "call failed") {
+					line = l
+				}
 			}
-		}
+			return line != ""
+		})
 		for _, part := range []string{"tenant=acme", "object=acme.fails", "principal=owner", want, "call="} {
 			if !strings.Contains(line, part) {
 				t.Errorf("%s: the log line %q does not contain %s; whole log:\n%s", method, line, part, log.String())

@@ -67,6 +67,7 @@ permit "owner may call other" {
 		}
 		return v == int64(3)
 	})
+	until(func() bool { return strings.Contains(log.String(), "the worker did not answer the host") })
 	if h.Workers()["acme"] == stuck || !strings.Contains(log.String(), "the worker did not answer the host for 3s") {
 		t.Errorf("the worker was not replaced:\n%s", log.String())
 	}

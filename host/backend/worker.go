@@ -37,7 +37,7 @@ func (m *Manager) NewWorker(
 		Confine:  Confinement(settings),
 		Idle:     settings.Idle,
 		Services: []supervise.Service{supervise.ObjectCalls(m.cfg.ObjectCall)},
-		Log:      m.cfg.Log,
+		Log:      m.cfg.WorkerLog,
 		Loop:     m.cfg.Loop,
 		Pool:     m.cfg.Pool,
 		Account:  &m.cfg.Usage.Tenant(name).Processes,
