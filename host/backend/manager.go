@@ -36,7 +36,7 @@ type Config struct {
 	Loop       *loop.Loop      // reads the links of workers; nil: goroutines do
 	Pool       *launch.Pool    // prewarmed worker processes; nil: none
 	Life       context.Context // ends when the host drains; retired backends close then
-	WorkerLog  *slog.Logger // of workers, must not wait for its output if Loop is set
+	WorkerLog  *slog.Logger    // of workers, must not wait for its output if Loop is set
 	Log        *slog.Logger
 }
 
