@@ -93,8 +93,8 @@ step "comparison of the Lua engine with PUC Lua: 20,000 generated programs"
 $go test -count=1 -timeout 15m ./internal/luafuzz
 
 # The race detector empties pools of memory.
-step "allocation budgets of the audit log"
-$go test -count=1 -run Allocate ./audit
+step "allocation budgets of the audit log and of TLS"
+$go test -count=1 -run Alloc ./audit ./transport/channel
 
 # The tests with the race detector use the event loop where there is one.
 step "tests of the host without an event loop"
