@@ -49,7 +49,7 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, er
 	if exists {
 		flow = admit.TenantFlow(call.ID.Tenant())
 	}
-	if gone := a.ctx.Err() != nil; gone || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
+	if a.ended() || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
 		return false, nil
 	}
 	t := trail{r.Session, round}
@@ -71,6 +71,9 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, er
 	round.calls = append(round.calls, a)
 	return true, nil
 }
+
+// ended reports whether the context of the calls is done.
+func (a *Async) ended() bool { return a.ctx.Err() != nil }
 
 // begin starts a call whose audit record is written, or whose record could not be written.
 func (a *Async) begin(unwritten error, round *Round) {
