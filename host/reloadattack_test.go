@@ -79,7 +79,7 @@ permit "owner may call other" {
   objects    = ["other.*"]
 }`
 	for n := range attackers {
-		policy += fmt.Sprintf("\ntenant \"slow%d\" {}", n)
+		policy += fmt.Sprintf("\ntenant \"slow%d\" {\n limits { steps = 5000000000 }\n}", n)
 	}
 	l := liveHost(t, policy)
 	for n := range attackers {

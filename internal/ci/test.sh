@@ -96,11 +96,9 @@ $go test -count=1 -timeout 15m ./internal/luafuzz
 step "allocation budgets of the audit log and of TLS"
 $go test -count=1 -run Alloc ./audit ./transport/channel
 
-# The tests with the race detector use the event loop where there is one.
-step "tests of the host without an event loop"
-$go test -count=1 -timeout 15m ./host -goroutines
-
 step "tests with the race detector"
 export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
 $go test -race -timeout 25m ./...
+step "tests of the host without an event loop"
+$go test -race -count=1 -timeout 15m ./host -goroutines
 $go test -C bench -race -timeout 10m ./...
