@@ -85,11 +85,14 @@ func TestSameFirstDigits(t *testing.T) {
 		same      bool
 	}{
 		{"318975.59686657: x", "318975.59684973: x", true},
-		{"1 1.5e-07", "1 1.5000000001e-07", true},
-		{"318975.59686657", "318975.697", false},
+		{"1 1.5e-07", "1 1.500001e-07", true},
+		{"318975.59686657", "318976.697", false},
 		{"318975.59686657", "318975", false},
 		{"1.5", "-1.5", false},
 		{"1.5 a", "1.5 b", false},
+		{"same\n1.5000001\nx", "same\n1.5\ny", true},
+		{"same\n1.51\nx", "same\n1.5\nx", false},
+		{"same\nx", "same", false},
 		{"12", "13", false},
 	} {
 		if got := sameFirstDigits(c.want, c.got); got != c.same {
