@@ -20,6 +20,7 @@ func TestRequireLikePUC(t *testing.T) {
 		"old.deep":     "module(...)\nx = 1",
 		"old.bare":     "module(..., function(m) m.opt = m._NAME end)\nfunction f() return print end",
 		"conflict":     "module('string.rep')",
+		"shebang":      "#!/usr/bin/lua\nreturn 1",
 		"needs-absent": "return require 'absent'",
 	}
 	for _, tc := range []struct{ body, want string }{
@@ -38,6 +39,9 @@ func TestRequireLikePUC(t *testing.T) {
 			"'itself'"},
 		{"return require 'silent', require 'silent', package.loaded.silent", "true|true|true"},
 		{"return require 'named', require 'sets', require 'sets', require 'pkg'.part", "named|7|7|part"},
+		{"for _, n in ipairs{'table', 'math', 'os', 'coroutine', 'io', 'debug', 'package'} do " +
+			"if require(n) ~= _G[n] then return n end end return package.config:sub(1, 1), io.type(io.stdout)", "/|file"},
+		{"return require 'shebang'", "1"},
 		{"return require 'string' == string, require '_G' == _G, package.path",
 			"true|true|acme/lib/?.lua;acme/lib/?/init.lua"},
 		{"package.preload.p = function(n) return n .. '!' end return require 'p', require 'p'", "p!|p!"},
