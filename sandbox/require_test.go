@@ -40,7 +40,8 @@ func TestRequireLikePUC(t *testing.T) {
 		{"return require 'silent', require 'silent', package.loaded.silent", "true|true|true"},
 		{"return require 'named', require 'sets', require 'sets', require 'pkg'.part", "named|7|7|part"},
 		{"for _, n in ipairs{'table', 'math', 'os', 'coroutine', 'io', 'debug', 'package'} do " +
-			"if require(n) ~= _G[n] then return n end end return package.config:sub(1, 1), io.type(io.stdout)", "/|file"},
+			"if require(n) ~= _G[n] then return n end end return package.config:sub(1, 1), io.type(io.stdout)",
+			"/|file"},
 		{"return require 'shebang'", "1"},
 		{"return require 'string' == string, require '_G' == _G, package.path",
 			"true|true|acme/lib/?.lua;acme/lib/?/init.lua"},
