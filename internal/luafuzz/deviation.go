@@ -23,8 +23,8 @@ const (
 // LongString is a deviation that programs reach by chance. Comparison does not compare these.
 const LongString Deviation = "strings are at most 32 MiB"
 
-// longStringError is the error of a longer string. PUC has it only above the size of memory.
-const longStringError = "string length overflow"
+// longStringErrors are the errors of longer strings. PUC has them only above the size of memory.
+var longStringErrors = []string{"string length overflow", "resulting string too large"}
 
 // handled are the deviations that the comparison can deal with: how, if generated programs show them.
 var handled = map[Deviation]string{
