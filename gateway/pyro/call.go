@@ -233,6 +233,16 @@ func (c *conn) logOneway(call *object.Call, err error) {
 		"principal", string(call.Caller.Principal), "call", object.CorrelationText(call.Corr), "err", err)
 }
 
+// mark sets the flags of an answer for the kind of its result.
+func (c *conn) mark(answer *wire.Message, r *object.Reply) {
+	switch {
+	case r.Exception:
+		answer.Flags |= wire.Exception
+	case c.req.Kind == object.Batch:
+		answer.Flags |= wire.Batch
+	}
+}
+
 // reply sends a result.
 func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply) bool {
 	if id := c.req.Stream; id != "" {
@@ -241,12 +251,7 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 		return c.fail(answer, ser, &object.Error{
 			Code: object.CodeInvalid, Class: "ProtocolError", Msg: "result of call is an iterator"})
 	}
-	if r.Exception {
-		answer.Flags |= wire.Exception
-	}
-	if c.req.Kind == object.Batch && !r.Exception {
-		answer.Flags |= wire.Batch
-	}
+	c.mark(answer, &r)
 	c.s.shares.Discard(len(r.Payload)) // garbage after the write
 	if err := c.held.Add(len(r.Payload)); err != nil {
 		answer.Flags &^= wire.Exception | wire.Batch

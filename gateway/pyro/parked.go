@@ -114,15 +114,16 @@ func (c *conn) adopt() bool {
 			p.socket, p.async = socket, c.s.dispatch.NewAsync(c.ctx, c.answered)
 			nc := nonblock.Wrap(socket).(*nonblock.Conn) //nolint:forcetypeassert // it is a socket
 			nc.OnIdle(c.wait)
-			c.outbound.mu.Lock() // probe may be using it
-			c.nc = nc
+			c.outbound.mu.Lock()               // probe may be using it
+			c.nc, c.writable = nc, time.Time{} // the new socket has no deadline yet
 			c.outbound.mu.Unlock()
 			context.AfterFunc(c.ctx, func() { p.loop.events.Post(c.cancelParked) })
 			c.s.mu.Lock()
 			c.socket = socket
-			draining := c.draining.Load() // it was set for the old socket
+			draining := c.draining.Load() // its deadline was set for the old socket
 			c.s.mu.Unlock()
 			if draining {
+				_ = socket.SetReadDeadline(time.Unix(1, 0))
 				return false
 			}
 		}
@@ -218,6 +219,13 @@ func (c *conn) startParked(b []byte) bool {
 	return false
 }
 
+// writeRest writes the rest of an answer, as write does. It reports whether it was sent.
+func (c *conn) writeRest(rest []byte) bool {
+	c.outbound.mu.Lock()
+	defer c.outbound.mu.Unlock()
+	return c.writeBytes(rest) == nil
+}
+
 // answered receives the result of a call of the loop.
 func (c *conn) answered(on any, reply object.Reply, err error) {
 	if on != any(c.parked.loop.events) {
@@ -253,11 +261,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 		})
 		return
 	}
-	if reply.Exception {
-		p.answer.Flags |= wire.Exception
-	} else if c.req.Kind == object.Batch {
-		p.answer.Flags |= wire.Batch
-	}
+	c.mark(&p.answer, &reply)
 	p.answer.Payload = reply.Payload
 	l := p.loop
 	out, err := wire.Append(l.out[:0], &p.answer)
@@ -274,7 +278,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 	c.outbound.mu.Unlock()
 	if err != nil || n < len(out) {
 		rest := append([]byte(nil), out[n:]...)
-		c.unpark(nil, func() bool { _, err := c.nc.Write(rest); return err == nil })
+		c.unpark(nil, func() bool { return c.writeRest(rest) })
 		return
 	}
 	c.waiting.Store(true)

@@ -199,7 +199,7 @@ func (c *Conn) await(d *direction, try func() bool, failed *error) error {
 		d.ready = false
 		deadline := d.deadline
 		c.mu.Unlock()
-		if !deadline.IsZero() && !now().Before(deadline) {
+		if !deadline.IsZero() && !time.Now().Before(deadline) {
 			return os.ErrDeadlineExceeded
 		}
 		if try() {

@@ -104,7 +104,6 @@ func (l *Loop) Close() {
 	if l.closed.Swap(true) {
 		return
 	}
-	l.notify()
 	one := [8]byte{1}
 	_, _ = unix.Write(l.wake, one[:])
 	<-l.done
@@ -279,6 +278,3 @@ func (l *Loop) Watch(fd int, h Handler) (stop func(), err error) {
 	}
 	return s.remove, nil
 }
-
-// now is replaced in tests.
-var now = time.Now

@@ -74,14 +74,11 @@ var fraction = regexp.MustCompile(`-?[0-9]+\.[0-9]+(e[-+][0-9]+)?`)
 // further left, and a loop may make it any digit: later lines are not compared.
 func sameFirstDigits(want, got string) bool {
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
-	first := 0
-	for first < len(w)-1 && first < len(g)-1 && w[first] == g[first] {
-		first++
-	}
-	want, got = w[first], g[first]
-	if want == got { // one of them has no more lines
+	first := firstDifference(w, g)
+	if first == len(w) || first == len(g) {
 		return false
 	}
+	want, got = w[first], g[first]
 	if fraction.ReplaceAllString(want, "") != fraction.ReplaceAllString(got, "") {
 		return false
 	}
@@ -116,15 +113,21 @@ func repeats(source, want string) error {
 // String returns the report: seed, program and the lines of both traces around the first difference.
 func (d *Difference) String() string {
 	want, got := strings.Split(d.Want, "\n"), strings.Split(d.Got, "\n")
-	first := 0
-	for first < len(want) && first < len(got) && want[first] == got[first] {
-		first++
-	}
+	first := firstDifference(want, got)
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: traces differ from line %d\n--- program\n%s\n", d.Seed, first+1,
 		strings.TrimSuffix(d.Program, "\n"))
 	fmt.Fprintf(&b, "--- %s\n%s\n--- engine\n%s\n", PUC, excerpt(want, first), excerpt(got, first))
 	return b.String()
+}
+
+// firstDifference returns the index of the first line in which two traces differ, or the length of the shorter one.
+func firstDifference(a, b []string) int {
+	first := 0
+	for first < len(a) && first < len(b) && a[first] == b[first] {
+		first++
+	}
+	return first
 }
 
 // excerpt returns up to four lines from first, each cut to a length that fits a terminal.
