@@ -115,6 +115,17 @@ func SafeText(err error) string {
 	return "internal error"
 }
 
+// AsError returns err as an [Error], which may be sent over the worker link. An error without a code is CodeInternal.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if code := CodeOf(err); code != CodeInternal {
+		return Errorf(code, "%s", err)
+	}
+	return &Error{Code: CodeInternal, Err: err}
+}
+
 // CodeOf returns the code of any error. nil is CodeOK, an [Error] in the chain is its code, and context errors are
 // CodeDeadline and CodeCanceled. All others are CodeInternal.
 func CodeOf(err error) Code {

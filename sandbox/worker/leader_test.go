@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -216,14 +215,15 @@ func (panicker) Line(object.ID, string, string) { panic("out of order") }
 // TestPanicOfLeader has a service panic while the leader runs a call. The call fails, and the worker continues.
 func TestPanicOfLeader(t *testing.T) {
 	c := serve(t, func(w *process) {
-		o := newObjectVersion(w, "acme.panics", patient)
-		o.load(context.Background(), sandbox.Config{
-			ID:       o.id,
+		w.pool.Load(1000, sandbox.Config{
+			ID:       "acme.panics",
 			Source:   []byte(busyObject(object.Session)),
 			Services: services.Set{Log: panicker{}},
 			Limits:   patient,
 		})
-		w.objects[o.id] = o
+		if err := w.pool.Use(1000); err != nil {
+			t.Fatal(err)
+		}
 	})
 	for range 3 {
 		c.collect(func(c *client) {

@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
+	"github.com/hearthhost/hearth/sandbox/worker/pool"
 )
 
 // machine drives a worker and the model with the same operations. Scripts stop at a gate, which is an object of the
@@ -301,12 +302,12 @@ func (m *machine) EndConn(t *rapid.T) {
 	m.endConn(conn)
 }
 
-// Drain lets drainTimeout pass.
+// Drain lets DrainTimeout pass.
 func (m *machine) Drain(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "rarely") > 0 {
 		t.Skip("rarely")
 	}
-	time.Sleep(drainTimeout + time.Second)
+	time.Sleep(pool.DrainTimeout + time.Second)
 	m.cutRetired()
 }
 

@@ -1,14 +1,13 @@
 // Package worker is the process that runs one tenant's scripts. It connects the Lua engine with the serializers:
 // arguments are decoded and results are encoded in this confined process, never in the host.
 //
-// A request of the host becomes a job. The leader gives it to an [objectVersion], which gives it to an actor.
+// The package itself decodes the host's frames and writes the replies. It composes
 //
-// Ownership:
-//   - The leader is the goroutine that reads the link, see package leader. It owns the table of objects. It runs actors
-//     itself and never waits for a write.
-//   - An actor owns one Lua state and a queue of jobs. One goroutine at a time runs its jobs: the leader or another.
-//   - A job belongs to the goroutine that holds it and ends with exactly one reply.
-//   - The running objects use the host through [services]. Package link defines the ops.
+//   - package leader: the leader is the goroutine that reads the link. It runs calls itself and never waits,
+//   - package job: a request of the host becomes a job, which ends with exactly one reply,
+//   - package pool: the objects with their instances, which run jobs in Lua states,
+//   - package memory: the limit on the memory of all instances,
+//   - package services: the running objects use the host through it. Package link defines the ops.
 //
 // The process exits when the host closes the socket, or when the host has sent Stop and the last job is answered.
 package worker
@@ -20,11 +19,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,8 +32,10 @@ import (
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/job"
 	"github.com/hearthhost/hearth/sandbox/worker/leader"
 	"github.com/hearthhost/hearth/sandbox/worker/memory"
+	"github.com/hearthhost/hearth/sandbox/worker/pool"
 	"github.com/hearthhost/hearth/sandbox/worker/services"
 )
 
@@ -85,17 +84,15 @@ func Serve(conn Conn, linger bool) error { return newProcess(conn, 0).serve(ling
 // newProcess returns a worker without objects. Its instances hold at most 3/8 of bytes; 0 is no limit.
 func newProcess(conn Conn, bytes int64) *process {
 	w := &process{
-		conn:    conn,
-		out:     link.NewWriter(conn),
-		memory:  memory.New(object.MaxInstanceBytes(bytes)),
-		objects: map[object.ID]*objectVersion{},
-		loaded:  map[uint64]*objectVersion{},
-		libs:    map[uint64]map[string][]byte{},
-		running: map[uint64]*job{},
-		streams: map[uint64]*actor{},
+		conn:   conn,
+		out:    link.NewWriter(conn),
+		memory: memory.New(object.MaxInstanceBytes(bytes)),
+		libs:   map[uint64]map[string][]byte{},
 	}
 	w.services = services.New(w)
-	w.leader = leader.New(w.out, w.frameRunner, w.busy)
+	w.jobs = job.NewTable(w, &w.services.Log)
+	w.leader = leader.New(w.out, w.frame, w.jobs.Busy)
+	w.pool = pool.New(w.leader, w.memory, w.services)
 	if bytes > 0 {
 		backlog := int(min(object.MaxPendingResults(bytes), link.MaxBacklogBytes))
 		w.out.Limit(backlog, 2*backlog)
@@ -134,19 +131,8 @@ func (w *process) stop() {
 // end cancels all calls and ends all instances, without waiting for them. A worker process exits next anyway; the
 // rehearsal and tests do not.
 func (w *process) end() {
-	w.ended.Store(true)
-	w.mu.Lock()
-	running := maps.Clone(w.running)
-	w.mu.Unlock()
-	for id, j := range running {
-		j.Cancel(id)
-	}
-	for _, v := range w.objects {
-		v.retire(nil) // refuses the calls that wait
-	}
-	for _, a := range w.memory.All() {
-		a.(*actor).stop(true)
-	}
+	w.jobs.Cancel()
+	w.pool.End()
 	w.leader.End()
 }
 
@@ -156,49 +142,26 @@ type process struct {
 	out    *link.Writer
 	leader *leader.Group
 
-	// Owned by the leader.
-	stopping bool                         // Stop has come
-	objects  map[object.ID]*objectVersion // versions in use
-	loaded   map[uint64]*objectVersion    // versions that are not in use yet, by number
-	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
-
+	jobs     *job.Table
+	pool     *pool.Pool
 	memory   *memory.Limit
 	services *services.Set // services that the running objects use
 
+	// Owned by the leader.
+	stopping bool                         // Stop has come
+	libs     map[uint64]map[string][]byte // sets of modules, by number; a set does not change
+
 	stalled atomic.Bool // too much waits for the host, which does not read
-	ended   atomic.Bool // the link has ended
-
-	jobs sync.WaitGroup // queued and running jobs
-
-	mu         sync.Mutex        // guards the fields below
-	running    map[uint64]*job   // queued and running jobs by request
-	streams    map[uint64]*actor // actors of the open streams, by stream
-	lastStream uint64
 }
 
-// frameRunner is frame for the leader.
-func (w *process) frameRunner(f link.Frame) (leader.Runner, error) {
-	a, err := w.frame(f)
-	if a == nil {
-		return nil, err
-	}
-	return a, err
-}
-
-// frame handles one frame of the host. It returns the actor that the caller must run, if any.
-func (w *process) frame(f link.Frame) (*actor, error) {
+// frame handles one frame of the host. It returns the work that the caller must do, if any.
+func (w *process) frame(f link.Frame) (leader.Runner, error) {
 	if w.stalled.Load() {
 		return nil, link.ErrStalled
 	}
 	switch f.Type {
 	case link.Call, link.Next:
-		// The job keeps its body while it waits and runs.
-		j := newJob(w, f.ID)
-		if len(f.Body) > link.Large { // such a body belongs to its handler
-			return w.accept(j, f.Type, f.Body)
-		}
-		j.body = append(j.body[:0], f.Body...)
-		return w.accept(j, f.Type, j.body)
+		return w.accept(f)
 	case link.Stop:
 		w.stop()
 		return nil, nil
@@ -208,48 +171,22 @@ func (w *process) frame(f link.Frame) (*actor, error) {
 	}
 }
 
-// accept gives a call, or a request for a stream's next item, to its object. It returns the actor that the caller must
-// run, if any.
-func (w *process) accept(j *job, typ link.Type, body []byte) (*actor, error) {
-	d := link.Decoder{B: body}
-	if typ == link.Next {
-		j.stream = d.Uint()
-	}
-	d.CallFields(&j.call)
-	if d.Err != nil {
-		return nil, d.Err
+// accept gives a call, or a request for a stream's next item, to its object. It returns the work that the caller must
+// do, if any.
+func (w *process) accept(f link.Frame) (leader.Runner, error) {
+	j, err := w.jobs.Read(f)
+	if err != nil {
+		return nil, err
 	}
 	if w.stopping { // stop waits for the jobs: there must be no new ones
-		j.failure(errStopping)
-		w.Post(j.frame.Frame())
+		w.jobs.Reject(j, errStopping)
 		return nil, nil
 	}
-	w.jobs.Add(1)
-	if j.stream != 0 {
-		if a := w.addNext(j); a != nil {
-			return a.enqueue(j), nil
-		}
-		j.fail(object.ErrStreamGone)
-		return nil, nil
+	w.jobs.Add(j)
+	if f.Type == link.Next {
+		return w.pool.Next(j), nil
 	}
-	w.mu.Lock()
-	w.running[j.ID()] = j
-	w.mu.Unlock()
-	o := w.objects[j.call.ID]
-	if o == nil {
-		j.fail(errUnknown)
-		return nil, nil
-	}
-	return o.dispatch(j), nil
-}
-
-// addNext adds a job for the next item of a stream to the table. It returns the stream's actor, nil if the stream is
-// not open.
-func (w *process) addNext(j *job) *actor {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.running[j.ID()] = j
-	return w.streams[j.stream]
+	return w.pool.Call(j), nil
 }
 
 // errStopping is the answer to a call that comes after Stop.
@@ -269,44 +206,33 @@ func (w *process) control(typ link.Type, id uint64, d *link.Decoder) error {
 	case link.Test:
 		return w.test(id, d)
 	case link.Use:
-		return w.use(d.Uint())
+		return w.pool.Use(d.Uint())
 	case link.Forget:
-		delete(w.loaded, d.Uint())
+		w.pool.Forget(d.Uint())
 	case link.Remove:
-		if o := w.objects[object.ID(d.Text())]; o != nil {
-			delete(w.objects, o.id)
-			o.retire(nil)
-			o.endSessionsAndStreams()
-		}
+		w.pool.Remove(object.ID(d.Text()))
 	case link.Describe:
-		if o := w.objects[object.ID(d.Text())]; o != nil {
-			go o.describe(id, false)
-			break
-		}
-		var e link.Encoder
-		e.Begin(link.Described, id)
-		e.PutReply(object.Reply{}, false, errUnknown)
-		w.Post(e.Frame())
+		go w.describe(id, w.pool.Describe(object.ID(d.Text())), false)
 	case link.CloseStream:
-		w.closeStream(d.Uint())
+		w.pool.CloseStream(d.Uint())
 	case link.EndConn:
-		conn := d.Uint()
-		for _, o := range w.objects {
-			o.endConn(conn)
-		}
+		w.pool.EndConn(d.Uint())
 	case link.Cancel:
-		if j := w.job(id); j != nil {
+		if j := w.jobs.Find(id); j != nil {
 			j.Cancel(id)
 		}
 	case link.Withdraw:
-		if j := w.job(id); j != nil && j.Withdraw(id) {
-			w.forget(id)
+		if j := w.jobs.Find(id); j != nil && j.Withdraw(id) {
+			w.jobs.Forget(id)
 			var e link.Encoder
 			e.Begin(link.Withdrawn, id)
 			w.Post(e.Frame())
 		}
 	case link.Ping:
-		w.pong(id)
+		var e link.Encoder
+		e.Begin(link.Pong, id)
+		e.PutRunning(w.jobs.Running())
+		w.Post(e.Frame())
 	case link.HostReply:
 		w.services.Complete(id, d)
 	case link.Idle:
@@ -340,14 +266,36 @@ func (w *process) load(request uint64, d *link.Decoder) error {
 	if err != nil {
 		return err
 	}
-	o := newObjectVersion(w, cfg.ID, cfg.Limits)
-	w.services.Allow(o.id, o.limits)
-	w.loaded[number] = o
-	go o.load(context.Background(), cfg)
+	description := w.pool.Load(number, cfg)
 	if request != 0 {
-		go o.describe(request, true)
+		go w.describe(request, description, true)
 	}
 	return nil
+}
+
+// describe answers a Describe frame, or a Load frame with a request id, when the version has loaded. For a Load frame
+// a load error is a result: staged is set.
+func (w *process) describe(request uint64, description pool.Description, staged bool) {
+	doc, err := description()
+	var e link.Encoder
+	e.Begin(link.Described, request)
+	switch {
+	case err != nil && staged:
+		e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(err))}, true, nil)
+	case err != nil:
+		e.PutReply(object.Reply{}, false, err)
+	default:
+		e.PutReply(object.Reply{Payload: doc}, true, nil)
+	}
+	w.Send(&e)
+}
+
+// reason returns the text of an error for the script's author.
+func reason(err *object.Error) string {
+	if err.Msg == "" {
+		return err.Error()
+	}
+	return err.Msg
 }
 
 // version reads a version and its number.
@@ -381,14 +329,15 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 		if err == nil {
 			doc, err = json.Marshal(results)
 		}
-		if len(doc) > maxDoc {
+		const most = pool.MaxDescribedBytes
+		if len(doc) > most {
 			err = object.Errorf(object.CodeTooLarge,
-				"the results of the tests take %d KiB, at most %d are allowed", len(doc)>>10, maxDoc>>10)
+				"the results of the tests take %d KiB, at most %d are allowed", len(doc)>>10, most>>10)
 		}
 		var e link.Encoder
 		e.Begin(link.Described, request)
 		if err != nil {
-			e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(asError(err)))}, true, nil)
+			e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(object.AsError(err)))}, true, nil)
 		} else {
 			e.PutReply(object.Reply{Payload: doc}, true, nil)
 		}
@@ -400,80 +349,21 @@ func (w *process) test(request uint64, d *link.Decoder) error {
 // testTimeout bounds the time of all tests of one object.
 const testTimeout = 50 * time.Second
 
-// use puts a loaded version into use: it answers calls from now on.
-func (w *process) use(number uint64) error {
-	o := w.loaded[number]
-	if o == nil {
-		return fmt.Errorf("link: the host uses version %d, which it did not load", number)
-	}
-	delete(w.loaded, number)
-	old := w.objects[o.id]
-	w.objects[o.id] = o
-	if old != nil {
-		old.retire(o)
-	}
-	return nil
-}
-
 // idle returns the answer to [link.Idle]: 0 jobs, streams or host calls, 1 instances with state, 2 nothing.
 func (w *process) idle() byte {
-	w.mu.Lock()
-	busy := len(w.running)+len(w.streams) > 0
-	w.mu.Unlock()
-	if busy || w.services.InFlight() > 0 {
+	switch { // a job that opens a stream ends after that: look at the jobs first
+	case w.jobs.Busy() || w.pool.HoldsStream() || w.services.InFlight() > 0:
 		return 0
-	}
-	for _, o := range w.objects {
-		if o.holdsState() {
-			return 1
-		}
+	case w.pool.HoldsState():
+		return 1
 	}
 	return 2
-}
-
-// busy reports whether a job waits or runs.
-func (w *process) busy() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.running) > 0
 }
 
 // longCall has a script that runs for long preempted, and its memory watched.
 func (w *process) longCall() {
 	nonblock.Long()
-	w.memory.Watch(w.busy)
-}
-
-// job returns the job of a request, nil if it is answered.
-func (w *process) job(id uint64) *job {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.running[id]
-}
-
-// forget removes the job of a request from the table. It reports whether the table is empty then.
-func (w *process) forget(id uint64) (last bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.running, id)
-	return len(w.running) == 0
-}
-
-// pong answers a ping with the running jobs and their times.
-func (w *process) pong(id uint64) {
-	now := time.Now()
-	var all []link.Running
-	w.mu.Lock()
-	for n, j := range w.running {
-		if begun := j.BegunAt(n); !begun.IsZero() {
-			all = append(all, link.Running{ID: n, For: now.Sub(begun)})
-		}
-	}
-	w.mu.Unlock()
-	var e link.Encoder
-	e.Begin(link.Pong, id)
-	e.PutRunning(all)
-	w.Post(e.Frame())
+	w.memory.Watch(w.jobs.Busy)
 }
 
 // Send writes a frame. It may wait until the host reads.
@@ -492,31 +382,23 @@ func (w *process) Post(frame []byte) {
 // longSteps is the number of VM instructions from which a reply is sent at once, not with others.
 const longSteps = 10_000
 
-// reply sends the reply of a job that ran. The reply of a short job waits for those of other running jobs, so that one
-// system call writes them. term is that of the leader if the leader runs the job, otherwise 0.
-func (w *process) reply(j *job, term uint64) {
-	last := w.forget(j.ID())
-	leads := w.leader.Leads(term)
-	frame := j.frame.FramePrefix(len(j.rest[0]) + len(j.rest[1]))
-	large := len(frame)+len(j.rest[0])+len(j.rest[1]) > link.Large
+// Reply sends the reply of a job that ran. The reply of a short job waits for those of other running jobs, so that one
+// system call writes them.
+func (w *process) Reply(r job.Reply) (err error) {
+	leads := w.leader.Leads(r.Term)
+	large := len(r.Frame)+len(r.Rest[0])+len(r.Rest[1]) > link.Large
 	if leads && large {
 		w.leader.TakeOver() // writing it may wait
 	}
-	var err error
 	switch {
-	case leads && !large: // then rest is empty
-		if _, err = w.out.AppendBounded(frame); j.steps > longSteps {
+	case leads && !large: // then Rest is empty
+		if _, err = w.out.AppendBounded(r.Frame); r.Steps > longSteps {
 			w.out.TryFlush()
 		}
-	case last || large || j.steps > longSteps:
-		_, err = w.out.WriteParts(frame, j.rest[:]...)
+	case r.Last || large || r.Steps > longSteps:
+		_, err = w.out.WriteParts(r.Frame, r.Rest[:]...)
 	default:
-		_, err = w.out.Queue(frame)
+		_, err = w.out.Queue(r.Frame)
 	}
-	if errors.Is(err, link.ErrBacklog) { // after any other error the host is gone
-		j.failure(object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; "+
-				"the call was executed", link.MaxBacklogBytes>>20))
-		w.Post(j.frame.Frame())
-	}
+	return err
 }

@@ -1,4 +1,4 @@
-package worker
+package job
 
 import (
 	"errors"
@@ -14,14 +14,15 @@ import (
 	"github.com/hearthhost/hearth/sandbox/worker/services"
 )
 
-// job is one request of the host with its arguments and its reply. It ends with exactly one reply. A job is its own
-// [context.Context].
-type job struct {
+// Job is one request of the host with its arguments and its reply. It belongs to the goroutine that holds it, and ends
+// with exactly one reply: that of Refuse or Finish. A job is its own [context.Context].
+type Job struct {
 	request.Request
-	w      *process
-	stream uint64 // stream of which the next item is requested; 0: the request is a call
-	call   object.Call
-	body   []byte // body of the request's frame, which call.Payload aliases, unless it is large
+	Call   object.Call // of a request for an item: the call that opened the stream
+	Stream uint64      // stream of which the next item is requested; 0: the request is a call
+
+	table *Table
+	body  []byte // body of the request's frame, which Call.Payload aliases, unless it is large
 
 	req        sandbox.Request
 	format     format
@@ -38,13 +39,13 @@ type job struct {
 	replyErr   *object.Error // the reply if it is an error
 }
 
-var jobs sync.Pool // of *job
+var pool sync.Pool // of *Job
 
 // makeJob returns a job that was not used before.
-func makeJob() *job {
-	j := new(job)
+func makeJob() *Job {
+	j := new(Job)
 	j.Init(j.recycle)
-	j.args = func(to object.Sink) error { return j.format.DecodeCall(j.call.Payload, codec.Limits{}, to) }
+	j.args = func(to object.Sink) error { return j.format.DecodeCall(j.Call.Payload, codec.Limits{}, to) }
 	j.resetReply = func() {
 		j.encoder.Reset(j.frame.B[:j.head])
 		j.bounded.Restart()
@@ -55,24 +56,14 @@ func makeJob() *job {
 // maxPooledBytes bounds the buffers that are kept for reuse.
 const maxPooledBytes = 64 << 10
 
-func newJob(w *process, id uint64) *job {
-	j, ok := jobs.Get().(*job)
-	if !ok {
-		j = makeJob()
-	}
-	j.Accept(id)
-	j.w, j.stream, j.steps, j.replyErr = w, 0, 0, nil
-	return j
-}
-
-// run runs the job in a state and writes the reply, of at most max bytes, to j.frame and j.rest. st is the stream of
+// Run runs the job in a state and writes the reply, of at most max bytes, to j.frame and j.rest. st is the stream of
 // which the next item is requested, nil for a call. It returns the stream that the call opened, if any, and whether the
 // state is broken.
-func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbox.Stream, broken bool) {
-	f := lookupFormat(j.call.Format)
+func (j *Job) Run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbox.Stream, broken bool) {
+	f := lookupFormat(j.Call.Format)
 	if f == nil {
-		j.failure(object.Errorf(object.CodeInternal, "call in the format %q, which this worker does not support",
-			j.call.Format))
+		j.SetError(object.Errorf(object.CodeInternal, "call in the format %q, which this worker does not support",
+			j.Call.Format))
 		return nil, false
 	}
 	j.beginReply(f)
@@ -92,14 +83,14 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 	j.last = err != nil || !more || out.Exception
 	j.steps += s.Spent()
 	if err != nil {
-		e := asError(err)
+		e := object.AsError(err)
 		if cause := j.Cause(); cause != nil && e.Code == object.CodeCanceled {
 			e = cause
 		}
 		if e.Code == object.CodeInternal {
-			j.w.services.Log.Failure(j.call.ID, j.ID(), e.Error)
+			j.table.log.Failure(j.Call.ID, j.ID(), e.Error)
 		}
-		j.failure(e)
+		j.SetError(e)
 		return nil, out.Broken
 	}
 	if out.Stream != nil {
@@ -111,13 +102,13 @@ func (j *job) run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 			err = resultTooLong(max)
 		}
 		if err != nil {
-			j.failure(asError(err))
+			j.SetError(object.AsError(err))
 			return nil, out.Broken
 		}
 		j.frame.B, j.rest = doc[0], [2][]byte(doc[1:])
 	}
 	if out.Raised != "" {
-		j.w.services.Log.Failure(j.call.ID, j.ID(), func() string { return out.Raised })
+		j.table.log.Failure(j.Call.ID, j.ID(), func() string { return out.Raised })
 	}
 	// The head was written before the outcome was known.
 	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
@@ -138,7 +129,7 @@ func flag(b bool) byte {
 }
 
 // beginReply writes the reply's head. The encoder appends to it.
-func (j *job) beginReply(f format) {
+func (j *Job) beginReply(f format) {
 	j.frame.Begin(link.Reply, j.ID())
 	j.frame.PutReply(object.Reply{}, true, nil)
 	j.head = len(j.frame.B)
@@ -151,8 +142,8 @@ func (j *job) beginReply(f format) {
 }
 
 // request fills in the engine's request. It does not allocate.
-func (j *job) request(f format) {
-	c, r := &j.call, &j.req
+func (j *Job) request(f format) {
+	c, r := &j.Call, &j.req
 	j.format = f
 	r.Kind, r.Method, r.Batch = c.Kind, c.Method, c.Batch
 	r.Caller, r.Corr, r.Traceback = c.Caller, c.Corr, c.Traceback
@@ -164,77 +155,95 @@ func (j *job) request(f format) {
 	}
 }
 
-// failure makes the reply an error.
-func (j *job) failure(err *object.Error) {
+// SetError makes the reply an error.
+func (j *Job) SetError(err *object.Error) {
 	j.replyErr = err
 	j.frame.Begin(link.Reply, j.ID())
 	j.frame.PutReply(object.Reply{}, false, err)
 }
 
-// removeWithdrawn removes the withdrawn jobs from a queue and releases them.
-func removeWithdrawn(queue []*job) []*job {
-	return slices.DeleteFunc(queue, func(j *job) bool {
+// RemoveWithdrawn removes the withdrawn jobs from a queue and releases them.
+func RemoveWithdrawn(queue []*Job) []*Job {
+	return slices.DeleteFunc(queue, func(j *Job) bool {
 		if !j.Withdrawn() {
 			return false
 		}
-		j.release()
+		j.Release()
 		return true
 	})
 }
 
-// fail answers a job that did not run with an error, and releases it. It does not wait: the leader calls it.
-func (j *job) fail(err *object.Error) {
-	if j.Begin() {
-		j.failure(err)
-		j.frame.SetSteps(uint64(j.steps))
-		j.w.forget(j.ID())
-		j.w.Post(j.frame.Frame())
-	}
-	j.release()
+// SetStream makes the reply the number of a stream that the call has opened.
+func (j *Job) SetStream(id uint64) {
+	j.frame.Begin(link.Reply, j.ID())
+	j.frame.PutReply(object.Reply{Stream: id}, true, nil)
 }
 
-// finish sends the reply and releases the job. term is the leader's if it runs the job, otherwise 0. Only in another
+// AddSteps counts VM instructions as the job's.
+func (j *Job) AddSteps(n int64) { j.steps += n }
+
+// Last reports whether the stream of the job has no more items.
+func (j *Job) Last() bool { return j.last }
+
+// Failed returns the reply if it is an error, otherwise nil.
+func (j *Job) Failed() *object.Error { return j.replyErr }
+
+// Bytes returns the size of arguments and reply.
+func (j *Job) Bytes() int64 { return int64(len(j.Call.Payload) + len(j.frame.B) + len(j.rest[0])) }
+
+// Refuse answers a job that did not run with an error, and releases it. It does not wait: the leader calls it.
+func (j *Job) Refuse(err *object.Error) {
+	if j.Begin() {
+		j.SetError(err)
+		j.frame.SetSteps(uint64(j.steps))
+		j.table.Forget(j.ID())
+		j.table.out.Post(j.frame.Frame())
+	}
+	j.Release()
+}
+
+// Finish sends the reply and releases the job. term is the leader's if it runs the job, otherwise 0. Only in another
 // goroutine than the leader's it may wait until the host reads.
-func (j *job) finish(term uint64) {
+func (j *Job) Finish(term uint64) {
 	j.frame.SetSteps(uint64(j.steps))
-	j.w.reply(j, term)
-	j.release()
+	err := j.table.out.Reply(Reply{
+		Last:  j.table.Forget(j.ID()),
+		Frame: j.frame.FramePrefix(len(j.rest[0]) + len(j.rest[1])),
+		Rest:  &j.rest,
+		Steps: j.steps,
+		Term:  term,
+	})
+	if errors.Is(err, link.ErrBacklog) { // after any other error the host is gone
+		j.SetError(object.Errorf(object.CodeExhausted,
+			"limit exceeded: %d MiB of results that wait for the host, which does not keep up; "+
+				"the call was executed", link.MaxBacklogBytes>>20))
+		j.table.out.Post(j.frame.Frame())
+	}
+	j.Release()
 }
 
 // Value is part of context.Context. The goroutine that runs the job calls it.
-func (j *job) Value(key any) any {
+func (j *Job) Value(key any) any {
 	if key == (services.RequestKey{}) {
 		return j.ID()
 	}
 	return nil
 }
 
-// release ends a job that has been answered, or withdrawn.
-func (j *job) release() {
-	w := j.w
-	j.Release()
-	w.jobs.Done()
+// Release ends a job that has been answered, or withdrawn.
+func (j *Job) Release() {
+	t := j.table
+	j.Request.Release()
+	t.open.Done()
 }
 
 // recycle makes a released job ready for the next request.
-func (j *job) recycle() {
+func (j *Job) recycle() {
 	if cap(j.body) <= maxPooledBytes && cap(j.frame.B) <= maxPooledBytes {
 		if j.encoder != nil {
 			j.encoder.Reset(nil)
 		}
-		j.call.Payload, j.req.OwnedBuf, j.w, j.rest = nil, nil, nil, [2][]byte{}
-		jobs.Put(j)
+		j.Call.Payload, j.req.OwnedBuf, j.table, j.rest = nil, nil, nil, [2][]byte{}
+		pool.Put(j)
 	}
-}
-
-// asError returns err as an error that may cross the link.
-func asError(err error) *object.Error {
-	var e *object.Error
-	if errors.As(err, &e) {
-		return e
-	}
-	if code := object.CodeOf(err); code != object.CodeInternal {
-		return object.Errorf(code, "%s", err)
-	}
-	return &object.Error{Code: object.CodeInternal, Err: err}
 }

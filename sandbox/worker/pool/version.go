@@ -1,4 +1,4 @@
-package worker
+package pool
 
 import (
 	"context"
@@ -11,13 +11,14 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/job"
 )
 
 // objectVersion is one loaded version of an object, with its instances. When another version replaces it, it is
-// retired: it finishes running jobs, keeps its sessions and streams until they end or drainTimeout passes, and gives
+// retired: it finishes running jobs, keeps its sessions and streams until they end or DrainTimeout passes, and gives
 // its waiting jobs to its successor.
 type objectVersion struct {
-	w  *process
+	p  *Pool
 	id object.ID
 
 	limits object.Limits
@@ -32,18 +33,18 @@ type objectVersion struct {
 	successor        *objectVersion // of a retired version; nil: the object was removed
 	predecessor      *objectVersion // previous version, while it may have sessions
 	predecessorState *handoverState // handed over by the previous "single", until this version has one
-	unrouted         []*job         // jobs that came before loading ended
+	unrouted         []*job.Job     // jobs that came before loading ended
 	loaded           bool
 	single           *actor
 	sessions         map[uint64]*actor // by connection
 	idle             []*actor          // mode "call": instances without a job
 	working          int               // mode "call": number of instances with a job
-	waiting          []*job            // mode "call": jobs without an instance
+	waiting          []*job.Job        // mode "call": jobs without an instance
 }
 
-func newObjectVersion(w *process, id object.ID, limits object.Limits) *objectVersion {
+func newObjectVersion(p *Pool, id object.ID, limits object.Limits) *objectVersion {
 	return &objectVersion{
-		w:        w,
+		p:        p,
 		id:       id,
 		limits:   limits.WithDefaults(),
 		ready:    make(chan struct{}),
@@ -59,7 +60,7 @@ func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 		o.doc, err = describe(prog)
 	}
 	if err != nil {
-		o.err = asError(err)
+		o.err = object.AsError(err)
 	}
 	close(o.ready)
 	for {
@@ -78,47 +79,28 @@ func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 	}
 }
 
-// describe encodes the description of a program. The host rejects a description of more than maxDoc bytes.
+// describe encodes the description of a program. The host rejects a description of more than MaxDescribedBytes bytes.
 func describe(prog *sandbox.Program) ([]byte, error) {
 	d := prog.Description()
 	doc, err := json.Marshal(d)
-	if err == nil && len(doc) > maxDoc {
+	if err == nil && len(doc) > MaxDescribedBytes {
 		err = object.Errorf(object.CodeUnavailable,
 			"%s does not load: its description takes %d KiB, at most %d are allowed; "+
 				"shorten the comments of its members",
-			d.ID, len(doc)>>10, maxDoc>>10)
+			d.ID, len(doc)>>10, MaxDescribedBytes>>10)
 	}
 	return doc, err
 }
 
 const _ = uint(link.MaxMembers - sandbox.MaxMembers) // the host accepts as many members as the engine
 
-// maxDoc bounds a description in bytes. It leaves room for the head of a Described frame.
-const maxDoc = link.MaxDescribedBytes - 1<<10
+// MaxDescribedBytes bounds a description in bytes. It leaves room for the head of a Described frame.
+const MaxDescribedBytes = link.MaxDescribedBytes - 1<<10
 
-// describe answers a Describe frame, or a Load frame with a request id, when the version has loaded. For a Load frame
-// a load error is a result: staged is set.
-func (o *objectVersion) describe(id uint64, staged bool) {
+// description is a [Description].
+func (o *objectVersion) description() ([]byte, *object.Error) {
 	<-o.ready
-	var e link.Encoder
-	e.Begin(link.Described, id)
-	switch {
-	case o.err != nil && staged:
-		e.PutReply(object.Reply{Exception: true, Payload: []byte(reason(o.err))}, true, nil)
-	case o.err != nil:
-		e.PutReply(object.Reply{}, false, o.err)
-	default:
-		e.PutReply(object.Reply{Payload: o.doc}, true, nil)
-	}
-	o.w.Send(&e)
-}
-
-// reason returns the text of an error for the script's author.
-func reason(err *object.Error) string {
-	if err.Msg == "" {
-		return err.Error()
-	}
-	return err.Msg
+	return o.doc, o.err
 }
 
 // maxUnrouted bounds the jobs that wait for one version to load.
@@ -126,7 +108,7 @@ const maxUnrouted = 4096
 
 // dispatch gives a job to an instance, now or when the version has loaded. It returns the actor that the caller must
 // run, if any. It does not wait.
-func (o *objectVersion) dispatch(j *job) *actor {
+func (o *objectVersion) dispatch(j *job.Job) *actor {
 	o.mu.Lock()
 	if o.loaded {
 		o.mu.Unlock()
@@ -138,7 +120,7 @@ func (o *objectVersion) dispatch(j *job) *actor {
 	}
 	o.mu.Unlock()
 	if !room {
-		j.fail(object.Errorf(object.CodeExhausted,
+		j.Refuse(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls are waiting for %s to load; not executed", maxUnrouted, o.id))
 	}
 	return nil
@@ -146,19 +128,19 @@ func (o *objectVersion) dispatch(j *job) *actor {
 
 // route gives a job to an instance, as the object's mode requires. It returns the actor that the caller must run, if
 // any. It does not wait.
-func (o *objectVersion) route(j *job) *actor {
+func (o *objectVersion) route(j *job.Job) *actor {
 	if j.Withdrawn() { // while it waited for the version: open no session for it
-		j.release()
+		j.Release()
 		return nil
 	}
 	if o.err != nil {
-		j.fail(o.err)
+		j.Refuse(o.err)
 		return nil
 	}
 	mode := o.prog.Mode()
-	if mode != object.PerCall && slices.Contains(j.call.Chain, o.id) {
+	if mode != object.PerCall && slices.Contains(j.Call.Chain, o.id) {
 		// The only instance that could answer waits for this call.
-		j.fail(object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", o.id))
+		j.Refuse(object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", o.id))
 		return nil
 	}
 	o.mu.Lock()
@@ -181,15 +163,15 @@ func (o *objectVersion) route(j *job) *actor {
 		}
 		return o.single.enqueue(j)
 	case object.Session:
-		a := o.sessions[j.call.Conn]
+		a := o.sessions[j.Call.Conn]
 		if a == nil {
 			if len(o.sessions) >= o.limits.Sessions {
-				j.fail(object.Errorf(object.CodeExhausted,
+				j.Refuse(object.Errorf(object.CodeExhausted,
 					"limit exceeded: %d sessions of %s; not executed", o.limits.Sessions, o.id))
 				return nil
 			}
 			a = newActor(o, o.limits.Queue, nil)
-			o.sessions[j.call.Conn] = a
+			o.sessions[j.Call.Conn] = a
 		}
 		return a.enqueue(j)
 	default:
@@ -199,7 +181,7 @@ func (o *objectVersion) route(j *job) *actor {
 
 // parallelLocked gives a job of mode "call" an idle instance, or a new one, or queues it. It returns the actor that the
 // caller must run, if any.
-func (o *objectVersion) parallelLocked(j *job) *actor {
+func (o *objectVersion) parallelLocked(j *job.Job) *actor {
 	switch {
 	case len(o.idle) > 0:
 		a := o.idle[len(o.idle)-1]
@@ -212,7 +194,7 @@ func (o *objectVersion) parallelLocked(j *job) *actor {
 	case o.roomLocked():
 		o.waiting = append(o.waiting, j)
 	default:
-		j.fail(object.Errorf(object.CodeExhausted,
+		j.Refuse(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls of %s are waiting; not executed", o.limits.Queue, o.id))
 	}
 	return nil
@@ -221,7 +203,7 @@ func (o *objectVersion) parallelLocked(j *job) *actor {
 // roomLocked reports whether one more job of mode "call" may wait.
 func (o *objectVersion) roomLocked() bool {
 	if len(o.waiting) >= o.limits.Queue {
-		o.waiting = removeWithdrawn(o.waiting)
+		o.waiting = job.RemoveWithdrawn(o.waiting)
 	}
 	return len(o.waiting) < o.limits.Queue
 }
@@ -269,8 +251,8 @@ func (o *objectVersion) endConn(conn uint64) {
 	}
 }
 
-// drainTimeout bounds how long sessions and streams of a replaced version continue.
-const drainTimeout = time.Minute
+// DrainTimeout bounds how long sessions and streams of a replaced version continue.
+const DrainTimeout = time.Minute
 
 // errUnknown is the answer to a call of an object that the worker does not have.
 var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
@@ -302,7 +284,7 @@ func (o *objectVersion) retire(successor *objectVersion) {
 		start(successor.adopt(j))
 	}
 	alive := weak.Make(o) // its actors hold it as long as they run
-	time.AfterFunc(drainTimeout, func() {
+	time.AfterFunc(DrainTimeout, func() {
 		if o := alive.Value(); o != nil {
 			o.endSessionsAndStreams()
 		}
@@ -322,9 +304,9 @@ func (o *objectVersion) follow(old *objectVersion, state *handoverState) {
 
 // adopt takes a job that waited for an earlier version. o is nil if the object was removed. It returns the actor that
 // the caller must run, if any.
-func (o *objectVersion) adopt(j *job) *actor {
+func (o *objectVersion) adopt(j *job.Job) *actor {
 	if o == nil {
-		j.fail(errUnknown)
+		j.Refuse(errUnknown)
 		return nil
 	}
 	return o.dispatch(j)
@@ -332,10 +314,10 @@ func (o *objectVersion) adopt(j *job) *actor {
 
 // offer gives a job to the session that its connection has in this version or a predecessor. It reports whether it
 // found one, and returns the actor that the caller must run, if any.
-func (o *objectVersion) offer(j *job) (run *actor, found bool) {
+func (o *objectVersion) offer(j *job.Job) (run *actor, found bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if a := o.sessions[j.call.Conn]; a != nil {
+	if a := o.sessions[j.Call.Conn]; a != nil {
 		return a.enqueue(j), true
 	}
 	if o.predecessor == nil {
@@ -346,7 +328,7 @@ func (o *objectVersion) offer(j *job) (run *actor, found bool) {
 
 // offerPredecessorLocked is offer for the predecessors. It drops them when they have no sessions: a retired version
 // gets no new ones.
-func (o *objectVersion) offerPredecessorLocked(j *job) (run *actor, found bool) {
+func (o *objectVersion) offerPredecessorLocked(j *job.Job) (run *actor, found bool) {
 	if run, found = o.predecessor.offer(j); found {
 		return run, true
 	}
@@ -375,13 +357,13 @@ func (o *objectVersion) endSessionsAndStreams() {
 	}
 	clear(o.sessions)
 	o.mu.Unlock()
-	o.w.mu.Lock()
-	for _, a := range o.w.streams {
+	o.p.mu.Lock()
+	for _, a := range o.p.streams {
 		if a.o == o {
 			actors = append(actors, a)
 		}
 	}
-	o.w.mu.Unlock()
+	o.p.mu.Unlock()
 	for _, a := range actors {
 		a.stop(true)
 	}

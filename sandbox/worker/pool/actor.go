@@ -1,4 +1,4 @@
-package worker
+package pool
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/worker/job"
 )
 
 // actor is one instance of an object with its queue of jobs. While it has work, one goroutine is in Run and holds
@@ -18,7 +19,7 @@ type actor struct {
 	o           *objectVersion
 	stateMu     sync.Mutex // guards the fields up to mu
 	term        uint64     // of the leader that is in Run; 0: another goroutine is
-	running     atomic.Pointer[job]
+	running     atomic.Pointer[job.Job]
 	usage       sandbox.Usage // memory of state, counted while a call runs
 	allocated   int64         // by state until the end of the last call
 	evictErr    *object.Error // answer to the next call, set when the instance was evicted
@@ -32,7 +33,7 @@ type actor struct {
 
 	mu            sync.Mutex // guards the fields below
 	active        bool       // a goroutine is in Run or about to call it, or the actor has ended
-	queue         []*job
+	queue         []*job.Job
 	max           int            // length of queue
 	closeRequests []uint64       // streams to close
 	stopping      bool           // the actor ends when the queue is empty and no stream is open
@@ -55,8 +56,8 @@ func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
 		incoming:    incoming,
 		openStreams: map[uint64]*sandbox.Stream{},
 	}
-	o.w.memory.Add(a)
-	if o.w.ended.Load() {
+	o.p.memory.Add(a)
+	if o.p.ended.Load() {
 		a.stop(true)
 	}
 	return a
@@ -64,19 +65,19 @@ func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
 
 // enqueue gives the actor a job, or rejects the job if the queue is full. It returns the actor if the caller must run
 // it, otherwise nil. It does not wait.
-func (a *actor) enqueue(j *job) *actor {
+func (a *actor) enqueue(j *job.Job) *actor {
 	a.mu.Lock()
 	if len(a.queue) >= a.max {
-		a.queue = removeWithdrawn(a.queue)
+		a.queue = job.RemoveWithdrawn(a.queue)
 	}
-	ended := a.stopping && (j.stream == 0 || a.cutStreams)
+	ended := a.stopping && (j.Stream == 0 || a.cutStreams)
 	if len(a.queue) >= a.max || ended {
 		a.mu.Unlock()
 		if ended {
-			j.fail(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
+			j.Refuse(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
 			return nil
 		}
-		j.fail(object.Errorf(object.CodeExhausted,
+		j.Refuse(object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls are waiting for %s; not executed", a.max, a.o.id))
 		return nil
 	}
@@ -92,7 +93,7 @@ func (a *actor) enqueue(j *job) *actor {
 // start runs an actor in another goroutine, unless a is nil.
 func start(a *actor) {
 	if a != nil {
-		a.o.w.leader.Go(a)
+		a.o.p.leader.Go(a)
 	}
 }
 
@@ -151,7 +152,7 @@ func (a *actor) receiveHandover() {
 	select {
 	case <-a.incoming.ready:
 	default:
-		a.o.w.leader.TakeOver() // the predecessor may need the leader to finish its call
+		a.o.p.leader.TakeOver() // the predecessor may need the leader to finish its call
 		<-a.incoming.ready
 	}
 	a.initState, a.incoming = a.incoming.state, nil
@@ -170,7 +171,7 @@ func (a *actor) work() (ended bool) {
 		}
 		if a.streamOnly && len(a.openStreams) == 0 {
 			if j != nil {
-				j.fail(object.ErrStreamGone)
+				j.Refuse(object.ErrStreamGone)
 			}
 			return true
 		}
@@ -192,7 +193,7 @@ func (a *actor) work() (ended bool) {
 
 // end frees the state and rejects the jobs that came too late.
 func (a *actor) end() {
-	a.o.w.memory.Remove(a)
+	a.o.p.memory.Remove(a)
 	a.stateMu.Lock()
 	defer a.stateMu.Unlock()
 	a.finishHandover()
@@ -203,7 +204,7 @@ func (a *actor) end() {
 	a.queue = nil
 	a.mu.Unlock()
 	for _, j := range late {
-		j.fail(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
+		j.Refuse(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
 	}
 }
 
@@ -239,8 +240,8 @@ func (a *actor) handover() []byte {
 		err = a.state.Inheritable(func(to object.Sink) error { return decode(doc, to) })
 	}
 	if err != nil {
-		text := "handover: " + asError(err).Msg + "; the next instance starts without a state"
-		a.o.w.services.Log.Line(a.o.id, "error", text)
+		text := "handover: " + object.AsError(err).Msg + "; the next instance starts without a state"
+		a.o.p.services.Log.Line(a.o.id, "error", text)
 		return nil
 	}
 	return doc
@@ -258,7 +259,7 @@ const (
 
 // take returns the next job, nil if the queue is empty, the streams to close, and the actor's phase. The caller holds
 // stateMu.
-func (a *actor) take() (j *job, ends []uint64, o phase) {
+func (a *actor) take() (j *job.Job, ends []uint64, o phase) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.queue) > 0 {
@@ -282,43 +283,43 @@ func (a *actor) take() (j *job, ends []uint64, o phase) {
 }
 
 // serve runs one job and sends its reply. It reports whether the actor continues.
-func (a *actor) serve(j *job) bool {
+func (a *actor) serve(j *job.Job) bool {
 	perCall := a.o.prog.Mode() == object.PerCall
-	isNext := j.stream != 0
+	isNext := j.Stream != 0
 	if !j.Begin() {
-		j.release()
+		j.Release()
 		return !perCall || isNext || a.o.recycle(a)
 	}
 	if j.Err() != nil { // a cancelled call would break the state of a call that came before
-		j.failure(errCancelled)
-		j.finish(a.term)
+		j.SetError(errCancelled)
+		j.Finish(a.term)
 		return !perCall || isNext || a.o.recycle(a)
 	}
 	if why := a.evictErr; why != nil {
 		a.evictErr = nil
 		if isNext {
-			a.drop(j.stream)
+			a.drop(j.Stream)
 		}
-		j.failure(why)
-		j.finish(a.term)
+		j.SetError(why)
+		j.Finish(a.term)
 		return true // in mode "call" only an actor with streams can be evicted
 	}
 	if err := a.ready(j, perCall && !isNext); err != nil {
-		j.failure(err)
-		j.finish(a.term)
+		j.SetError(err)
+		j.Finish(a.term)
 		return !perCall || isNext || a.o.recycle(a)
 	}
 	var st *sandbox.Stream
-	streamID := j.stream
+	streamID := j.Stream
 	if isNext {
 		if st = a.openStreams[streamID]; st == nil {
-			j.failure(object.ErrStreamGone)
-			j.finish(a.term)
+			j.SetError(object.ErrStreamGone)
+			j.Finish(a.term)
 			return true
 		}
 	}
 	a.running.Store(j)
-	opened, broken := j.run(a.state, st, link.FrameBytes(a.o.limits.ResultBytes))
+	opened, broken := j.Run(a.state, st, link.FrameBytes(a.o.limits.ResultBytes))
 	a.running.Store(nil)
 	if opened != nil {
 		a.publish(j, opened)
@@ -327,16 +328,16 @@ func (a *actor) serve(j *job) bool {
 			a.o.releaseSlot()
 		}
 	}
-	if isNext && j.last {
+	if isNext && j.Last() {
 		a.drop(streamID)
 	}
 	if broken && !perCall {
-		a.o.w.services.Log.Lost(a.o.id, j.replyErr)
+		a.o.p.services.Log.Lost(a.o.id, j.Failed())
 	}
 	if !broken {
-		a.o.w.memory.EnforceAfter(a, a.allocatedBy(j))
+		a.o.p.memory.EnforceAfter(a, a.allocatedBy(j))
 	}
-	j.finish(a.term) // before handover and close: the caller does not wait for them
+	j.Finish(a.term) // before handover and close: the caller does not wait for them
 	if a.state != nil {
 		a.state.Sent()
 	}
@@ -351,11 +352,11 @@ func (a *actor) serve(j *job) bool {
 
 // allocatedBy returns the bytes that the state has allocated since the call before, with the arguments and the reply of
 // the call that has ended.
-func (a *actor) allocatedBy(j *job) int64 {
+func (a *actor) allocatedBy(j *job.Job) int64 {
 	n := a.state.Allocated()
 	allocated := n - a.allocated
 	a.allocated = n
-	return allocated + int64(len(j.call.Payload)+len(j.frame.B)+len(j.rest[0]))
+	return allocated + j.Bytes()
 }
 
 // errCancelled is the answer to a call that was cancelled before it began.
@@ -363,11 +364,11 @@ var errCancelled = object.Errorf(object.CodeCanceled, "the call was cancelled; n
 
 // ready creates the state and the instance if they do not exist. fresh requires a new instance. The steps of init count
 // as the job's.
-func (a *actor) ready(j *job, fresh bool) *object.Error {
+func (a *actor) ready(j *job.Job, fresh bool) *object.Error {
 	if a.state == nil {
 		s, err := a.o.prog.NewState(context.Background())
 		if err != nil {
-			return asError(err)
+			return object.AsError(err)
 		}
 		s.Report(&a.usage)
 		a.state, a.allocated = s, 0
@@ -377,10 +378,10 @@ func (a *actor) ready(j *job, fresh bool) *object.Error {
 		return nil
 	}
 	err := a.state.NewInstance(context.Background(), a.initArgument())
-	j.steps += a.state.Spent()
+	j.AddSteps(a.state.Spent())
 	if err != nil {
 		a.discard() // keep initState: a corrected version may accept it
-		return asError(err)
+		return object.AsError(err)
 	}
 	a.initState = nil
 	return nil
@@ -400,24 +401,23 @@ func decode(doc []byte, to object.Sink) error {
 }
 
 // publish registers an opened stream and makes its number the job's reply.
-func (a *actor) publish(j *job, st *sandbox.Stream) {
-	w := a.o.w
-	w.mu.Lock()
-	w.lastStream++
-	id := w.lastStream
-	w.streams[id] = a
-	w.mu.Unlock()
+func (a *actor) publish(j *job.Job, st *sandbox.Stream) {
+	p := a.o.p
+	p.mu.Lock()
+	p.lastStream++
+	id := p.lastStream
+	p.streams[id] = a
+	p.mu.Unlock()
 	a.openStreams[id] = st
-	j.frame.Begin(link.Reply, j.ID())
-	j.frame.PutReply(object.Reply{Stream: id}, true, nil)
+	j.SetStream(id)
 }
 
 // drop removes a stream that has ended.
 func (a *actor) drop(id uint64) {
-	w := a.o.w
-	w.mu.Lock()
-	delete(w.streams, id)
-	w.mu.Unlock()
+	p := a.o.p
+	p.mu.Lock()
+	delete(p.streams, id)
+	p.mu.Unlock()
 	if st := a.openStreams[id]; st != nil {
 		st.Close()
 	}
@@ -437,17 +437,6 @@ func (a *actor) dropState() {
 	if a.state != nil {
 		a.state.Close(context.Background())
 		a.state = nil
-	}
-}
-
-// closeStream ends a stream early. It ignores a stream that has ended.
-func (w *process) closeStream(id uint64) {
-	w.mu.Lock()
-	a := w.streams[id]
-	delete(w.streams, id)
-	w.mu.Unlock()
-	if a != nil {
-		a.endStream(id)
 	}
 }
 
@@ -502,7 +491,7 @@ func (a *actor) Evict(why *object.Error) {
 	a.dropState()
 	if remembers {
 		a.evictErr = why
-		a.o.w.services.Log.Lost(a.o.id, why)
+		a.o.p.services.Log.Lost(a.o.id, why)
 	}
 }
 
