@@ -21,7 +21,7 @@ import (
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/sandbox/launch"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/service/objectcall"
 )
 
 // Config configures a [Manager]. Only Shim, Pool and Log may be missing.
@@ -29,7 +29,7 @@ type Config struct {
 	Worker     []string // command that starts a worker
 	Shim       []string // command that becomes a plugin; required if there are plugins
 	StateDir   string   // folder of the host's state; the sockets of plugins are below it
-	ObjectCall supervise.ObjectCaller
+	ObjectCall objectcall.Caller
 	Secrets    func() *credential.Secrets // returns the secrets in force
 	Usage      *usage.Registry
 	Shares     *admit.Shares

@@ -7,7 +7,9 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/service/objectcall"
 )
 
 // Worker is a backend that runs a tenant's scripts in one process, or in one process per object.
@@ -36,7 +38,7 @@ func (m *Manager) NewWorker(
 		Argv:     m.cfg.Worker,
 		Confine:  Confinement(settings),
 		Idle:     settings.Idle,
-		Services: []supervise.Service{supervise.ObjectCalls(m.cfg.ObjectCall)},
+		Services: []hostcall.Service{objectcall.New(m.cfg.ObjectCall)},
 		Log:      m.cfg.WorkerLog,
 		Loop:     m.cfg.Loop,
 		Pool:     m.cfg.Pool,

@@ -10,7 +10,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/service/objectcall"
 )
 
 // scratchWorker returns a worker that loads and tests a tenant's scripts and serves no calls. It runs as this process's
@@ -27,6 +29,6 @@ func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettin
 		Argv:     cfg.Worker,
 		Confine:  confinement,
 		Log:      slog.New(slog.DiscardHandler),
-		Services: []supervise.Service{supervise.ObjectCalls(noObjects)},
+		Services: []hostcall.Service{objectcall.New(noObjects)},
 	})
 }

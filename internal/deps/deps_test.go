@@ -447,6 +447,23 @@ var edges = []edge{
 		why: "it changes credentials of threads and imports nothing of confine",
 	},
 	{
+		pkg: "sandbox/hostcall",
+		why: "it passes ops of workers to services; it decodes no payload and has no process",
+		may: []string{
+			"object",
+			"sandbox/link",
+		},
+	},
+	{
+		pkg: "service/objectcall",
+		why: "a service implements the interface of host calls and does not need the process of the worker",
+		may: []string{
+			"object",
+			"sandbox/hostcall",
+			"sandbox/link",
+		},
+	},
+	{
 		pkg: "sandbox/supervise",
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be",
 		may: []string{
@@ -459,6 +476,7 @@ var edges = []edge{
 			"internal/tick",
 			"object",
 			"sandbox/confine",
+			"sandbox/hostcall",
 			"sandbox/launch",
 			"sandbox/link",
 		},
@@ -818,8 +836,10 @@ var edges = []edge{
 			"plugins/binary",
 			"policy",
 			"sandbox/confine",
+			"sandbox/hostcall",
 			"sandbox/launch",
 			"sandbox/supervise",
+			"service/objectcall",
 		},
 	},
 	{
@@ -917,7 +937,9 @@ var edges = []edge{
 			"plugins/binary",
 			"policy",
 			"sandbox/confine",
+			"sandbox/hostcall",
 			"sandbox/supervise",
+			"service/objectcall",
 		},
 	},
 	{

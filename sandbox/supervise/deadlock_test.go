@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -79,12 +80,15 @@ func TestReadersDoNotWait(t *testing.T) {
 	p.mu.Lock()
 	p.maxDurations["acme.x"] = time.Hour
 	p.mu.Unlock()
-	for range maxHostCalls {
-		p.hostSlots <- struct{}{} // slow calls to another object hold every slot
+	var ids atomic.Uint64
+	for range hostcall.MaxInFlight { // slow calls to another object take every slot
+		f.send(t, link.HostCall, ids.Add(1), func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Objects, Op: link.ObjectsCall})
+			e.PutObjectCall(&link.ObjectCall{To: "acme.y", Kind: object.Invoke, Method: "m"})
+		})
 	}
 	payload := make([]byte, 230<<10)
 	part := func(n int) []byte { return payload[:1+n*7919%len(payload)] }
-	var ids atomic.Uint64
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() { // a script

@@ -11,7 +11,9 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/service/objectcall"
 )
 
 // fake is a worker process whose end of the link a test controls.
@@ -113,7 +115,9 @@ func newTenant(cfg Config, limits object.Limits) *Tenant {
 }
 
 // objectCalls returns the services of a host that offers object calls only.
-func objectCalls(call ObjectCaller) []Service { return []Service{ObjectCalls(call)} }
+func objectCalls(call objectcall.Caller) []hostcall.Service {
+	return []hostcall.Service{objectcall.New(call)}
+}
 
 // reply answers a call as the worker does.
 func (f *fake) reply(t *testing.T, id uint64) {

@@ -6,11 +6,13 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -65,24 +67,24 @@ func FuzzFrame(f *testing.F) {
 	f.Add(uint8(link.Cancel), uint64(3), []byte{})
 	f.Add(uint8(99), uint64(0), []byte{1})
 	f.Fuzz(func(t *testing.T, typ uint8, id uint64, body []byte) {
-		asked := make(chan From, 1)
-		service := recorder(func(from From) { asked <- from })
+		asked := make(chan hostcall.From, 1)
+		service := recorder(func(from hostcall.From) { asked <- from })
 		w := &pending{answer: make(chan struct{}, 1)}
 		call := &object.Call{ID: "acme.x", Corr: [16]byte{1}, Chain: []object.ID{"acme.first"}}
 		x := &pending{answer: make(chan struct{}, 1), call: call}
 		_, cancel := context.WithCancel(t.Context())
 		p := &process{
-			t:            New(Config{Tenant: "acme", Services: []Service{service}}),
+			t:            New(Config{Tenant: "acme"}),
 			out:          link.NewWriter(io.Discard),
 			ctx:          t.Context(),
 			cancel:       cancel,
-			hostSlots:    make(chan struct{}, 1),
 			pending:      map[uint64]*pending{1: w, 2: x},
-			hostCalls:    map[uint64]*hostCall{},
 			maxDurations: map[object.ID]time.Duration{"acme.x": time.Second, "acme.z": time.Second},
 			logged:       map[object.ID]*lineCount{},
 			failed:       map[object.ID]*lineCount{},
 		}
+		services := hostcall.Config{Tenant: "acme", Services: []hostcall.Service{service}}
+		p.hostCalls = hostcall.New(p.ctx, services, hostCaller{p})
 		err := p.frame(link.Type(typ), id, body)
 		if answered := len(w.answer) == 1; answered != (p.pending[1] == nil) {
 			t.Errorf("answered: %v, and the call waits: %v", answered, p.pending[1] != nil)
@@ -92,17 +94,16 @@ func FuzzFrame(f *testing.F) {
 				t.Errorf("a line of %q was accepted", from)
 			}
 		}
-		p.hostSlots <- struct{}{} // every op has ended
+		for p.hostCalls.InFlight() > 0 { // every op ends
+			runtime.Gosched()
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if len(p.hostCalls) > 0 || x.hostCalls != nil {
-			t.Error("an op that has ended is in the tables")
-		}
 		d := link.Decoder{B: body}
 		ask := d.HostCallFields()
 		select {
 		case from := <-asked:
-			want := From{Tenant: "acme", Object: ask.Object}
+			want := hostcall.From{Tenant: "acme", Object: ask.Object}
 			switch ask.Request {
 			case 0: // the call of acme.x may be the cause
 				want.Chain = []object.ID{ask.Object}
@@ -122,11 +123,11 @@ func FuzzFrame(f *testing.F) {
 }
 
 // recorder is an object service that does nothing and reports the calling objects.
-type recorder func(From)
+type recorder func(hostcall.From)
 
 func (recorder) ID() link.Service { return link.Objects }
 
-func (r recorder) Handle(_ context.Context, from From, _ link.Op, _ []byte) (link.ServiceReply, error) {
+func (r recorder) Handle(_ context.Context, from hostcall.From, _ link.Op, _ []byte) (link.ServiceReply, error) {
 	r(from)
 	return link.ServiceReply{}, nil
 }

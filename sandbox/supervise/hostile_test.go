@@ -113,12 +113,10 @@ func TestHostileWorker(t *testing.T) {
 				case <-stop:
 					p.kill(link.ErrStalled)
 					<-f.ended
-					p.mu.Lock()
-					for len(p.hostCalls) > 0 { // they end with the process
-						p.mu.Unlock()
+					for p.hostCalls.InFlight() > 0 { // they end with the process
 						runtime.Gosched()
-						p.mu.Lock()
 					}
+					p.mu.Lock()
 					if len(p.pending) > 0 || p.bytes != 0 {
 						t.Errorf("%d requests of %d bytes are in the table without a caller", len(p.pending), p.bytes)
 					}

@@ -36,7 +36,7 @@ func (p *process) retireWhenIdle() {
 func (p *process) requests() (last uint64, pending bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.last, len(p.pending)+len(p.hostCalls) > 0
+	return p.last, len(p.pending)+p.hostCalls.InFlight() > 0
 }
 
 // Answers of a worker to [link.Idle].

@@ -16,6 +16,7 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/spin"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -40,12 +41,12 @@ type process struct {
 	conn      conn // the host's end of the link
 	out       *link.Writer
 	in        *link.Reader
+	hostCalls *hostcall.Table
 	serial    uint64 // number of this process in the host, see streamID
 	started   time.Time
 	done      chan struct{}      // closed when the process has been waited for
-	ctx       context.Context    // context of host calls; ends with the process
+	ctx       context.Context    // ends with the process
 	cancel    context.CancelFunc // ends ctx
-	hostSlots chan struct{}      // a token for each host call in flight
 
 	logged logCounts // lines of scripts; owned by the reader
 	// lines about failed calls; owned by the reader; separate, so that callers cannot displace lines of scripts
@@ -80,7 +81,6 @@ type process struct {
 	active       map[object.ID]*Version      // versions in use in the worker
 	staged       map[*Version]bool           // versions that are loaded in the worker and not in use
 	libs         map[*Libs]bool              // modules that the worker has
-	hostCalls    map[uint64]*hostCall        // host calls in flight, by the worker's id
 	cause        error                       // why the process was ended or exited; set once
 }
 
@@ -128,7 +128,6 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		serial:       serials.Add(1) & (1<<24 - 1),
 		started:      time.Now(),
 		done:         make(chan struct{}),
-		hostSlots:    make(chan struct{}, maxHostCalls),
 		resultBytes:  object.DefaultMessageBytes,
 		pending:      map[uint64]*pending{},
 		overdue:      map[uint64]overdueCall{},
@@ -138,9 +137,14 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		libs:         map[*Libs]bool{},
 		logged:       logCounts{},
 		failed:       logCounts{},
-		hostCalls:    map[uint64]*hostCall{},
 		afterFunc:    func(d time.Duration, f func()) { time.AfterFunc(d, f) },
 	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.hostCalls = hostcall.New(p.ctx, hostcall.Config{
+		Tenant:   t.cfg.Tenant,
+		Services: t.cfg.Services,
+		Budget:   t.cfg.Budget,
+	}, hostCaller{p})
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
@@ -151,7 +155,6 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		return nil, err
 	}
 	t.cfg.Account.Started(p.PID())
-	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
 
@@ -301,7 +304,7 @@ func (p *process) frame(typ link.Type, id uint64, body []byte) error {
 	case link.HostCall:
 		return p.hostCall(id, d, body)
 	case link.Cancel:
-		p.cancelHostCall(id)
+		p.hostCalls.Cancel(id)
 	default:
 		return fmt.Errorf("link: the worker sent a frame of type %d", typ)
 	}

@@ -27,7 +27,7 @@ type pending struct {
 	withdrawn   time.Time // time at which the call was withdrawn; zero: it was not
 	withdrawErr error     // answer if the worker has not begun the call
 
-	hostCalls *hostCall // first host call in flight; guarded by the process's mu
+	hasHostCalls bool // the call has made host calls
 
 	end atomic.Uint64 // position in the link's stream after its frame; 0: not known
 
@@ -275,7 +275,9 @@ func (p *process) dropLocked(n uint64) *pending {
 	if w != nil {
 		delete(p.pending, n)
 		p.bytes -= w.bytes
-		w.cancelHostCalls()
+		if w.hasHostCalls {
+			p.hostCalls.CancelRequest(n)
+		}
 	}
 	return w
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
 
@@ -36,7 +37,7 @@ func (p *process) logOp(head link.HostCallHead, d *link.Decoder) error {
 		p.t.cfg.Account.LostState()
 		p.t.cfg.Log.Warn("instance ended, its state is lost", "object", string(id), "why", p.t.redact(d.LogText()))
 	default:
-		return errUnknownService
+		return hostcall.ErrUnknown
 	}
 	return d.Err
 }

@@ -7,7 +7,7 @@
 //   - A process has one reader goroutine, which ends with the socket, waits for the process, and answers the open
 //     requests. Another goroutine stops the process when it is idle.
 //   - A request belongs to the goroutine that waits for its reply, see [pending].
-//   - An op of a [Service] runs in its own goroutine, see hostCall.
+//   - An op of a service runs in its own goroutine, see package hostcall.
 package supervise
 
 import (
@@ -24,6 +24,7 @@ import (
 	"github.com/hearthhost/hearth/internal/procstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -37,13 +38,13 @@ type Config struct {
 	Confine confine.Spec
 	// Services are the services of the host that the tenant's objects can use, at most one of each number. A worker
 	// that requests another one is ended.
-	Services []Service
+	Services []hostcall.Service
 	// Account counts the resources of the tenant's processes; several tenants may share one.
 	Account *procstat.Processes // nil: not counted
 	Loop    *loop.Loop          // reads the link; nil: a goroutine of each process does
 	Pool    *launch.Pool        // prewarmed processes of Argv; several tenants may share it; nil: none
 	Log     *slog.Logger        // nil discards
-	Budget  Budget              // bytes of the objects' host calls in flight; nil: no limit
+	Budget  hostcall.Budget     // bytes of the objects' host calls in flight; nil: no limit
 	Idle    time.Duration       // time without calls after which a worker without state is stopped; 0: DefaultIdle
 }
 
@@ -63,8 +64,6 @@ type Tenant struct {
 	retiring []*process // retired processes, some of which may have ended
 
 	secrets atomic.Pointer[Secrets] // granted secrets; nil: none
-
-	services [link.MaxService + 1]Service // by number; not modified
 }
 
 // New returns the backend of these objects. It starts no process.
@@ -75,17 +74,11 @@ func New(cfg Config, objects ...*Version) *Tenant {
 	if cfg.Account == nil {
 		cfg.Account = new(procstat.Processes)
 	}
-	if cfg.Budget == nil {
-		cfg.Budget = noBudget{}
-	}
 	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
 	if cfg.Idle <= 0 {
 		cfg.Idle = DefaultIdle
 	}
 	t := &Tenant{cfg: cfg, start: start}
-	for _, s := range cfg.Services {
-		t.services[s.ID()] = s
-	}
 	all := make(map[object.ID]*Version, len(objects))
 	for _, v := range objects {
 		all[v.ID] = v
@@ -96,14 +89,6 @@ func New(cfg Config, objects ...*Version) *Tenant {
 
 // Has reports whether an object is in use.
 func (t *Tenant) Has(id object.ID) bool { return t.version(id) != nil }
-
-// service returns a service by its number, nil if there is no such service.
-func (t *Tenant) service(n link.Service) Service {
-	if int(n) >= len(t.services) {
-		return nil
-	}
-	return t.services[n]
-}
 
 // version returns the version of an object that is in use, nil if there is no such object.
 func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id] }
