@@ -46,6 +46,9 @@ func (s *Spin) Start() {
 	s.disabled = s.started.Before(s.pausedUntil)
 }
 
+// Polls reports whether the next wait is likely to begin with polling.
+func (s *Spin) Polls() bool { return s.score > 0 }
+
 // More reports whether to poll once more. It yields to other threads first.
 func (s *Spin) More() bool {
 	if s.score <= 0 || s.disabled {

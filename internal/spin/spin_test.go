@@ -43,7 +43,7 @@ func TestSpinLooksOnlyWhereItPays(t *testing.T) {
 				found := 0
 				var vain time.Duration
 				for range waits {
-					before := s.Looking()
+					before := s.Polls()
 					if wait(&s, tc.every) {
 						found++
 					} else if before {

@@ -28,6 +28,9 @@ type Handler func(t Type, id uint64, body []byte) error
 //   - [Reader.Next] returns frames that have arrived, and [Reader.Fill] waits for more. They have no lock: one
 //     goroutine at a time uses them, and passes the Reader on to the next.
 type Reader struct {
+	// BeforeSleep, if not nil, is called before Fill sleeps. Set it before Fill is called.
+	BeforeSleep func()
+
 	raw    syscall.RawConn
 	handle Handler
 	spin   spin.Spin
@@ -40,6 +43,7 @@ type Reader struct {
 
 	// State of Fill. The functions are created once, so that it does not allocate.
 	filled     bool // bytes have arrived
+	slept      bool // no bytes had arrived when it began to wait
 	fillReady  func(fd uintptr)
 	fillWaiter func(fd uintptr) bool
 }
@@ -63,7 +67,14 @@ func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 	r.fillReady = func(fd uintptr) { r.filled, r.err = r.pull(fd) }
 	r.fillWaiter = func(fd uintptr) bool {
 		r.fillReady(fd)
-		return r.filled || r.err != nil
+		done := r.filled || r.err != nil
+		if !done && !r.slept {
+			r.slept = true
+			if r.BeforeSleep != nil {
+				r.BeforeSleep()
+			}
+		}
+		return done
 	}
 	return r, nil
 }
@@ -240,13 +251,14 @@ func (r *Reader) Next() (f Frame, ok bool, err error) {
 // Fill waits until bytes have arrived. It returns io.EOF if the socket ended between two frames. linger is that of Run.
 func (r *Reader) Fill(linger bool) error {
 	r.makeRoom()
-	if err := r.raw.Control(r.fillReady); err != nil {
-		return fmt.Errorf("link: %w", err)
-	}
-	if r.filled || r.err != nil {
-		return r.err
-	}
-	if linger {
+	r.slept = false
+	if linger && r.spin.Polls() {
+		if err := r.raw.Control(r.fillReady); err != nil {
+			return fmt.Errorf("link: %w", err)
+		}
+		if r.filled || r.err != nil {
+			return r.err
+		}
 		for r.spin.Start(); r.spin.More(); {
 			runtime.Gosched() // let the goroutines run that wait for the frames
 			if err := r.raw.Control(r.fillReady); err != nil {
@@ -257,11 +269,13 @@ func (r *Reader) Fill(linger bool) error {
 				return r.err
 			}
 		}
+	} else {
+		r.spin.Start()
 	}
 	if err := r.raw.Read(r.fillWaiter); err != nil {
 		return err
 	}
-	if linger {
+	if linger && r.slept {
 		r.spin.Slept()
 	}
 	return r.err

@@ -49,7 +49,7 @@ type Group struct {
 	runs     atomic.Uint64 // Runners that leaders began to run
 	watchdog *time.Timer   // fires while leaders run Runners
 	watching atomic.Bool   // watchdog is armed
-	watched  uint64        // runs at the last check; of the watchdog's goroutine
+	watched  atomic.Uint64 // runs at the last check
 }
 
 // watchdogInterval is the time between two checks of whether the leader still runs the same Runner.
@@ -72,6 +72,7 @@ const firstTerm = 1 // 0 is no term
 // [link.Reader.Fill].
 func (g *Group) Serve(in *link.Reader, linger bool) error {
 	g.in, g.linger = in, linger
+	in.BeforeSleep = g.rest
 	g.crew.do(task{term: firstTerm})
 	return <-g.failed
 }
@@ -150,10 +151,17 @@ func (g *Group) replaceLeader() bool {
 	return true
 }
 
+// rest stops the watchdog before the leader sleeps: otherwise it would wake the idle process twice after each call.
+func (g *Group) rest() {
+	if g.watching.Load() {
+		g.watchdog.Stop()
+		g.watching.Store(false) // if check runs and arms the watchdog again, that is harmless
+	}
+}
+
 // check takes over if the leader runs the same Runner as at the last check. It is the watchdog's function.
 func (g *Group) check() {
-	if runs := g.runs.Load(); runs != g.watched {
-		g.watched = runs
+	if runs := g.runs.Load(); g.watched.Swap(runs) != runs {
 		g.watchdog.Reset(watchdogInterval)
 		return
 	}

@@ -303,3 +303,18 @@ func TestRace(t *testing.T) {
 	<-read
 	f.group.End()
 }
+
+// TestIdleWatchdog checks that no watchdog wakes a process whose leader waits for frames.
+func TestIdleWatchdog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, stop := newFixture(t, (*fixture).reply)
+		defer stop()
+		for id := range uint64(3) {
+			f.send(id + 1)
+			f.wantReplies(id + 1)
+			if f.group.StopWatchdog() {
+				t.Errorf("call %d: the watchdog is armed after the call", id+1)
+			}
+		}
+	})
+}
