@@ -426,6 +426,7 @@ var edges = []edge{
 		pkg: "sandbox/confine",
 		why: "isolation layers do not depend on the confined program",
 		may: []string{
+			"internal/memfile",
 			"sandbox/confine/capability",
 			"sandbox/confine/controlgroup",
 			"sandbox/confine/executable",
@@ -954,6 +955,14 @@ var edges = []edge{
 		why: "byte codecs of connections, for the event loop",
 	},
 	{
+		pkg: "sandbox/workerfile",
+		why: "it has the worker's program as a file, and imports the worker for its build id",
+		may: []string{
+			"internal/memfile",
+			"sandbox/worker",
+		},
+	},
+	{
 		pkg: "sandbox/launch",
 		why: "it starts processes and has no frames",
 		may: []string{
@@ -1310,8 +1319,16 @@ var edges = []edge{
 			"policy",
 			"policy/policyfile",
 			"sandbox/worker",
+			"sandbox/workerfile",
 			"transport",
 			"wire",
+		},
+	},
+	{
+		pkg: "cmd/hearth-worker",
+		why: "it is a worker process and nothing else",
+		may: []string{
+			"sandbox/worker",
 		},
 	},
 	{
@@ -1320,6 +1337,10 @@ var edges = []edge{
 		may: []string{
 			"internal/bytesize",
 		},
+	},
+	{
+		pkg: "internal/memfile",
+		why: "it makes a file",
 	},
 	{
 		pkg: "internal/procstat",
@@ -1505,6 +1526,7 @@ var doors = []struct {
 		at: []string{
 			"internal/hangup",
 			"internal/loop",
+			"internal/memfile",
 			"transport",
 			"transport/peer",
 			"sandbox/confine",
@@ -1514,6 +1536,8 @@ var doors = []struct {
 			"sandbox/confine/controlgroup",
 			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
+			"sandbox/workerfile",
+			"cmd/hearth-worker",
 			"plugins/binary",
 			"plugins/launch",
 			"host",
@@ -1645,10 +1669,11 @@ func TestWorkerImports(t *testing.T) {
 			walk(imp)
 		}
 	}
-	walk(module + "/sandbox/worker")
+	walk(module + "/cmd/hearth-worker")
 	for path := range seen {
 		dir, _, _ := strings.Cut(short(path), "/")
 		switch {
+		case path == module+"/cmd/hearth-worker":
 		case own(path) && slices.Contains([]string{"codec", "internal", "object", "sandbox", "wire"}, dir):
 		case standard(path), strings.HasPrefix(path, "golang.org/x/sys/"):
 		case strings.HasPrefix(path, "github.com/landlock-lsm/"), strings.HasPrefix(path, "kernel.org/pub/linux/libs/"):

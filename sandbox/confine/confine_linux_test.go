@@ -8,14 +8,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearthhost/hearth/internal/memfile"
 	"github.com/hearthhost/hearth/sandbox/confine"
 )
 
@@ -30,6 +33,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// program is the file that workers execute.
+var program = os.Args[0]
 
 // worker is a confined process and the test's end of its socket.
 type worker struct {
@@ -63,13 +69,14 @@ func launch(spec confine.Spec) (*worker, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd := exec.Command(os.Args[0], "worker")
+	cmd := exec.Command(program, "worker")
 	if slices.Contains(spec.AllowMissing, confine.Seccomp) {
 		cmd.Args = append(cmd.Args, "unfiltered")
 	}
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.Stderr = os.Stderr
 	cw, err := confine.Start(cmd, spec)
 	if err != nil {
 		ours.Close()
@@ -105,6 +112,7 @@ func pair() (ours, theirs *os.File, err error) {
 
 // inside is the worker's side: after confinement it answers each line of its socket.
 func inside() int {
+	runtime.GOMAXPROCS(1) // as in a worker; with cgo, the stack of each thread counts as 8 MiB of its memory
 	if _, err := confine.Enter(func() {}); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1
@@ -258,6 +266,76 @@ func TestInheritedDescriptors(t *testing.T) {
 	got := strings.Fields(w.command(t, "fds"))
 	if len(got) > 6 {
 		t.Errorf("descriptors %v are open, want 0 to 2, the socket and the runtime's two", got)
+	}
+}
+
+// TestWorkerInMemory runs tests with workers that execute a sealed file in memory, as those of a packaged host do.
+func TestWorkerInMemory(t *testing.T) {
+	text, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := memfile.New("hearth-worker", string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	program = memfile.Path(fd)
+	defer func() { program = os.Args[0] }()
+	for name, test := range map[string]func(*testing.T){
+		"layers":         TestEveryLayerHolds,
+		"attacks":        TestAttacksAreRefused,
+		"without filter": TestAttacksAreRefusedWithoutTheFilter,
+		"descriptors":    TestInheritedDescriptors,
+		"cgroup":         TestCgroup,
+	} {
+		t.Run(name, test)
+	}
+	// With each number of the file that Go uses in the child process.
+	for n := range 24 {
+		again, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 5+n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program = memfile.Path(again)
+		w, err := begin(t, confine.Spec{})
+		if err != nil {
+			t.Fatalf("descriptor %d: %v", again, err)
+		}
+		if got := w.command(t, "echo hello"); got != "hello" {
+			t.Errorf("descriptor %d: the worker answers %q", again, got)
+		}
+		unix.Close(again)
+	}
+}
+
+// TestWorkerInMemoryOfAnOrdinaryUser is TestWorkerInMemory for a host that is not root.
+func TestWorkerInMemoryOfAnOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("TestWorkerInMemory is run by an ordinary user already")
+	}
+	dir, err := os.MkdirTemp("", "hearth") //nolint:usetesting // another user must be able to enter it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	text, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = errors.Join(os.Chmod(dir, 0o755), os.WriteFile(filepath.Join(dir, "test"), text, 0o755))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "test"), "-test.run=^TestWorkerInMemory$", "-test.v")
+	cmd.Dir = "/"
+	cmd.Env = []string{"TMPDIR=" + dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestWorkerInMemory/attacks") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

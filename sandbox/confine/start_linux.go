@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hearthhost/hearth/internal/memfile"
 	"github.com/hearthhost/hearth/sandbox/confine/capability"
 	"github.com/hearthhost/hearth/sandbox/confine/controlgroup"
 )
@@ -114,6 +115,15 @@ func prepare(cmd *exec.Cmd, attr *syscall.SysProcAttr) (*Worker, error) {
 	ours, theirs, err := controlPair()
 	if err != nil {
 		return nil, err
+	}
+	if fd := memfile.FD(cmd.Path); fd >= 0 {
+		low := theirs
+		theirs, err = memfile.Above(fd, low)
+		low.Close()
+		if err != nil {
+			ours.Close()
+			return nil, fmt.Errorf("making a worker's control socket: %w", err)
+		}
 	}
 	cmd.ExtraFiles = append(slices.Clip(cmd.ExtraFiles), theirs)
 	w := &Worker{cmd: cmd, control: ours, ended: make(chan struct{})}
