@@ -4,7 +4,6 @@ SHELL := /bin/bash
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL    := $(GO) tool -modfile=internal/tools/go.mod
 FUZZTIME ?= 20s
 SOAK    ?= 30m
@@ -22,8 +21,7 @@ demo: build ## build the daemon, serve the shipped scripts on a free port and ca
 	@bash internal/demo/demo.sh build/hearth
 
 build: ## build the static binary build/hearth and the example plugins in build/plugins/demo
-	@mkdir -p build
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o build/hearth ./cmd/hearth
+	@bash internal/ci/build.sh '$(GO)' '$(VERSION)'
 	@mkdir -p build/plugins/demo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o build/plugins/demo/ ./plugins/examples/checksum ./plugins/examples/table
 

@@ -31,7 +31,7 @@ var goroutines = flag.Bool("goroutines", false, "test the host without an event 
 // TestMain also runs the test binary as a worker and as a shim.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
-		os.Exit(worker.Main())
+		os.Exit(worker.Main("hearth worker"))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "shim" {
 		os.Exit(launch.Shim())

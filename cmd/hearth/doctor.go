@@ -34,11 +34,15 @@ control group. The exit code is 1 if the host would reject a tenant or a file.`,
 			if err != nil {
 				return err
 			}
-			findings, err := doctor.Examine(p, []string{exe, workerVerb}, []string{exe, shimVerb})
+			worker, err := workerCommand(noteTo(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			cfg := dryrun.Config{Policy: p, PolicyFile: from, Worker: []string{exe, workerVerb}}
+			findings, err := doctor.Examine(p, worker, []string{exe, shimVerb})
+			if err != nil {
+				return err
+			}
+			cfg := dryrun.Config{Policy: p, PolicyFile: from, Worker: worker}
 			for _, r := range dryrun.Check(cmd.Context(), cfg) {
 				findings = append(findings, doctor.OfFile(r))
 			}

@@ -168,10 +168,11 @@ func (h *liveHost) awaitLog(ctx context.Context, t *testing.T, text string) {
 	}
 }
 
-// buildHearth builds the real binary.
+// buildHearth builds the real binary. If this test has an embedded worker program, so has the binary.
 func buildHearth(t testing.TB, bin string) {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".")
+	args := append([]string{"build", "-o", bin}, embedFlags()...)
+	build := exec.CommandContext(t.Context(), "go", append(args, ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building hearth: %v\n%s", err, out)

@@ -28,7 +28,7 @@ var programPath = upgrade.ProgramPath(!process.Privileged())
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == workerVerb { // a call waits for it, so skip the other commands
-		os.Exit(worker.Main())
+		os.Exit(worker.Main("hearth worker"))
 	}
 	if err := process.DisableCore(); err != nil {
 		cli.Complain(os.Stderr, err)

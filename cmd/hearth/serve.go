@@ -179,6 +179,12 @@ func (f *serveFlags) serve(ctx context.Context, env process.Environment, out, er
 		}
 		return policyfile.Load(path, os.Getuid())
 	}
+	worker, err := workerCommand(func(err error) {
+		log.Warn("workers run this program instead of the smaller embedded one: they take more memory", "err", err)
+	})
+	if err != nil {
+		return err
+	}
 	exe, err := process.Self()
 	if err != nil {
 		return err
@@ -186,7 +192,7 @@ func (f *serveFlags) serve(ctx context.Context, env process.Environment, out, er
 	cfg := host.Config{
 		Policy:     p,
 		Log:        log,
-		Worker:     []string{exe, workerVerb},
+		Worker:     worker,
 		Prewarm:    f.prewarm,
 		Shim:       []string{exe, shimVerb},
 		Version:    thisBuild().Version,

@@ -9,7 +9,6 @@ import (
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/policyflag"
-	"github.com/hearthhost/hearth/internal/process"
 )
 
 func newTest() *cobra.Command {
@@ -31,7 +30,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 			if err != nil {
 				return err
 			}
-			exe, err := process.Self()
+			worker, err := workerCommand(noteTo(cmd.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
@@ -41,7 +40,7 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 			}
 			out := cmd.OutOrStdout()
 			all, ran, failed := []*dryrun.Tested{}, 0, 0
-			cfg := dryrun.Config{Policy: p, Worker: []string{exe, workerVerb}}
+			cfg := dryrun.Config{Policy: p, Worker: worker}
 			err = dryrun.Test(cmd.Context(), cfg, prefix, func(t *dryrun.Tested) {
 				all = append(all, t)
 				if t.Err != "" {

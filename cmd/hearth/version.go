@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/internal/cli"
+	"github.com/hearthhost/hearth/sandbox/workerfile"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -19,6 +20,7 @@ type build struct {
 	Go        string   `json:"go"`
 	Platform  string   `json:"platform"`
 	Protocols []string `json:"protocols"`
+	Worker    string   `json:"worker"` // program of worker processes: "embedded" or "self"
 }
 
 // thisBuild returns the linker's settings, or the build information of the Go tool.
@@ -36,6 +38,10 @@ func thisBuild() build {
 				b.Commit = s.Value
 			}
 		}
+	}
+	b.Worker = "self"
+	if workerfile.Embedded() {
+		b.Worker = "embedded"
 	}
 	if b.Version == "" {
 		b.Version = "(devel)"
@@ -65,6 +71,7 @@ func newVersion() *cobra.Command {
 			for _, p := range b.Protocols {
 				fmt.Fprintf(w, "speaks %s\n", p)
 			}
+			fmt.Fprintf(w, "worker %s\n", b.Worker)
 			return nil
 		},
 	}

@@ -10,7 +10,7 @@ export ARCH=${ARCH:-$($go env GOHOSTARCH)}
 VERSION=$(git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-\([0-9]*\)-g/+\1.g/') || true
 export VERSION=${VERSION:-0.0.0+$(git rev-parse --short HEAD 2>/dev/null || echo devel)}
 mkdir -p build/completion
-CGO_ENABLED=0 GOARCH=$ARCH $go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o build/hearth ./cmd/hearth
+GOARCH=$ARCH bash internal/ci/build.sh "$go" "$VERSION"
 CGO_ENABLED=0 $go run ./cmd/hearth completion bash >build/completion/hearth.bash
 for kind in deb rpm; do
 	$go run "$nfpm" package -f packaging/nfpm.yaml -p "$kind" -t build/

@@ -32,7 +32,10 @@ if grep '^Exec.*--no-env' "$dir/root/usr/lib/systemd/system/hearth.service" >&2;
 	echo "the unit passes --no-env" >&2
 	exit 1
 fi
-"$dir/root/usr/bin/hearth" version >&2
+if [ "$(uname -s)" = Linux ] && ! "$dir/root/usr/bin/hearth" version | tee /dev/stderr | grep -qx 'worker embedded'; then
+	echo "the package's hearth has no embedded worker program" >&2
+	exit 1
+fi
 "$dir/root/usr/bin/hearth" policy check --policy "$dir/root/etc/hearth/policy.hcl" >&2
 if command -v systemd-analyze >/dev/null; then
 	mkdir -p "$dir/unit"

@@ -99,6 +99,12 @@ $go test -count=1 -run Alloc ./audit ./transport/channel
 step "tests with the race detector"
 export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
 $go test -race -timeout 25m ./...
+if [ "$($go env GOOS)" = linux ]; then
+	step "attacks on a host with an embedded worker program"
+	id=$(CGO_ENABLED=0 bash internal/ci/build.sh "$go" id)
+	$go test -count=1 -timeout 15m -tags embedworker -ldflags "$id" ./sandbox/workerfile ./cmd/hearth \
+		-run 'TestWorkerProgram|TestEmbedded|TestScript/(version|test|serve_call|tenant)|TestHostile|TestNoCore|TestUpgrade'
+fi
 step "tests of the host without an event loop"
 $go test -race -count=1 -timeout 15m ./host -goroutines
 $go test -C bench -race -timeout 10m ./...

@@ -42,8 +42,9 @@ import (
 // SocketFD is the number of the inherited descriptor of the link.
 const SocketFD = 3
 
-// Main runs a worker on the inherited socket until the host ends it. It returns the exit status of the process.
-func Main() int {
+// Main runs a worker on the inherited socket until the host ends it. It returns the exit status of the process. Errors
+// on standard error begin with name.
+func Main(name string) int {
 	// Lua runs on one thread at a time. With more, passing a job between goroutines would wake a sleeping thread, which
 	// costs more than most calls. It also bounds a tenant to one core, and keeps the runtime from reading the files of
 	// its control group later.
@@ -51,12 +52,12 @@ func Main() int {
 	_, _ = time.Now().Zone() // reads the time zone before the file system is hidden
 	spec, err := confine.Enter(warm)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts and confines it:", err)
+		fmt.Fprintf(os.Stderr, "%s: only hearth serve starts this process, and confines it: %v\n", name, err)
 		return 2
 	}
 	conn, err := nonblock.NewSocket(os.NewFile(SocketFD, "link"))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "hearth worker: this verb is for the host, which starts it with a socket:", err)
+		fmt.Fprintf(os.Stderr, "%s: only hearth serve starts this process, with a socket: %v\n", name, err)
 		return 2
 	}
 	// A worker's live heap is small and its garbage is short-lived: allow more garbage between collections than Go's
@@ -65,7 +66,7 @@ func Main() int {
 	// The rest is for results that wait to be written, and for holes in the heap.
 	debug.SetMemoryLimit(spec.Memory() / 8 * 5)
 	if err := newProcess(conn, spec.Memory()).serve(true); err != nil {
-		fmt.Fprintln(os.Stderr, "hearth worker:", err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return 1
 	}
 	return 0

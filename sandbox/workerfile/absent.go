@@ -1,0 +1,5 @@
+//go:build !(embedworker && linux)
+
+package workerfile
+
+const image = ""

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package workerfile
+
+// Command returns ErrNone.
+func Command() ([]string, error) { return nil, ErrNone }

@@ -1,0 +1,8 @@
+//go:build embedworker && linux
+
+package workerfile
+
+import _ "embed" // for image
+
+//go:embed hearth-worker
+var image string
