@@ -22,6 +22,7 @@ import (
 	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // confined returns a plugin behind walls.
@@ -454,7 +455,7 @@ func TestRuntime(t *testing.T) {
 // incomplete root.
 func TestHalfARoot(t *testing.T) {
 	p, id := confined(t, "half",
-		confine.Program{Spec: confine.Spec{AllowMissing: confine.Names()}, Files: []string{"/nowhere"}})
+		confine.Program{Spec: confine.Spec{AllowMissing: layer.Names()}, Files: []string{"/nowhere"}})
 	_, err := invoke(t, p, id, "echo", int64(1))
 	var cause *binary.StartError
 	if !errors.As(err, &cause) || !strings.Contains(cause.Text, "/nowhere: no such file") {
@@ -505,7 +506,7 @@ func TestUIDWithoutRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root can give it: TestAsAnOrdinaryUser comes here again")
 	}
-	for _, weaken := range [][]string{nil, {confine.UID}} {
+	for _, weaken := range [][]string{nil, {layer.UID}} {
 		p, id := confined(t, "asks", confine.Program{Spec: confine.Spec{UID: 54321, GID: 54321, AllowMissing: weaken}})
 		_, err := invoke(t, p, id, "echo", int64(1))
 		var cause *binary.StartError

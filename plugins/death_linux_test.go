@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/plugins/launch"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // shimOnAnotherThread is the shim on a thread that is not the first of its process, as it
@@ -172,7 +173,7 @@ func TestWithoutNamespaces(t *testing.T) {
 		!strings.Contains(lines[0], `allow_missing = ["namespaces"]`) {
 		t.Errorf("not allowed to be missing: %s", lines[0])
 	}
-	o.Confine.AllowMissing = []string{confine.Namespaces}
+	o.Confine.AllowMissing = []string{layer.Namespaces}
 	o.Calls = []string{"pid", "daemonise", "spawn"}
 	host, lines := doomed(t, o)
 	pid, err := strconv.Atoi(lines[3])

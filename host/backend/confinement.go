@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // Confinement returns the operating system's confinement of a tenant's workers.
@@ -43,7 +44,7 @@ func CheckUsers(p *policy.Policy) error {
 	}
 	var errs []error
 	for _, name := range p.Tenants {
-		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.AllowMissing, confine.UID) {
+		if t := p.Tenant(name); t.UID != 0 && !slices.Contains(t.AllowMissing, layer.UID) {
 			errs = append(errs, fmt.Errorf(`tenant %q has uid %d: only a host that runs as root can switch to it; `+
 				`run the host as root, or write allow_missing = ["uid"]`, name, t.UID))
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/service/objectcall"
@@ -20,7 +20,7 @@ import (
 func scratchWorker(cfg Config, name object.Tenant, settings *policy.TenantSettings) *supervise.Tenant {
 	confinement := backend.Confinement(settings)
 	confinement.UID, confinement.GID = 0, 0
-	confinement.AllowMissing = append(slices.Clone(confinement.AllowMissing), confine.UID, confine.Cgroup)
+	confinement.AllowMissing = append(slices.Clone(confinement.AllowMissing), layer.UID, layer.Cgroup)
 	noObjects := func(context.Context, object.ID, bool, *object.Call) (object.Reply, error) {
 		return object.Reply{}, dispatch.ErrUnknown
 	}

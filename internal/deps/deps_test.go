@@ -431,8 +431,21 @@ var edges = []edge{
 			"sandbox/confine/controlgroup",
 			"sandbox/confine/executable",
 			"sandbox/confine/fileaccess",
+			"sandbox/confine/layer",
+			"sandbox/confine/namespace",
 			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
+		},
+	},
+	{
+		pkg: "sandbox/confine/layer",
+		why: "it has the names and states of layers and imports nothing of confine",
+	},
+	{
+		pkg: "sandbox/confine/namespace",
+		why: "it clones processes; the rights of the host decide how",
+		may: []string{
+			"sandbox/confine/capability",
 		},
 	},
 	{
@@ -559,6 +572,7 @@ var edges = []edge{
 			"plugins/binary",
 			"plugins/rpc",
 			"sandbox/confine",
+			"sandbox/confine/layer",
 		},
 	},
 	{
@@ -837,6 +851,7 @@ var edges = []edge{
 			"plugins/binary",
 			"policy",
 			"sandbox/confine",
+			"sandbox/confine/layer",
 			"sandbox/hostcall",
 			"sandbox/launch",
 			"sandbox/supervise",
@@ -937,7 +952,7 @@ var edges = []edge{
 			"object",
 			"plugins/binary",
 			"policy",
-			"sandbox/confine",
+			"sandbox/confine/layer",
 			"sandbox/hostcall",
 			"sandbox/supervise",
 			"service/objectcall",
@@ -969,6 +984,7 @@ var edges = []edge{
 			"internal/nonblock",
 			"internal/socketpair",
 			"sandbox/confine",
+			"sandbox/confine/layer",
 		},
 	},
 	{
@@ -1242,6 +1258,7 @@ var edges = []edge{
 			"object",
 			"policy",
 			"sandbox/confine",
+			"sandbox/confine/layer",
 		},
 	},
 	{
@@ -1534,6 +1551,7 @@ var doors = []struct {
 			"sandbox/confine/executable",
 			"sandbox/confine/fileaccess",
 			"sandbox/confine/controlgroup",
+			"sandbox/confine/namespace",
 			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
 			"sandbox/workerfile",

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // dirVariable names the folder in which a plugin creates its socket.
@@ -60,7 +61,7 @@ func (r *Runner) startConfined(ctx context.Context, cmd *exec.Cmd, drain func())
 
 // explainRefusal returns the cause of a failed isolation.
 func (r *Runner) explainRefusal(err error) error {
-	var refused *confine.LayerError
+	var refused *layer.Error
 	var program *confine.ProgramError
 	switch {
 	case r.Cause() != nil:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hearthhost/hearth/sandbox/confine/capability"
 	"github.com/hearthhost/hearth/sandbox/confine/executable"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
@@ -41,7 +42,8 @@ func ExecConfined(argv0 string) error {
 	if err := b.sendReport(report); err != nil {
 		return fmt.Errorf("reporting: %w", err)
 	}
-	if refusal := check(o.Spec, append(o.Done, report.Layers...)); refusal != nil || b.execErr != nil {
+	refusal := layer.Check(append(o.Done, report.Layers...), o.Spec.AllowMissing)
+	if refusal != nil || b.execErr != nil {
 		return errors.Join(b.execErr, refusal)
 	}
 	if o.ProbeOnly {
@@ -66,19 +68,19 @@ type execer struct {
 }
 
 // apply applies every layer, as orders.apply does for a worker.
-func (b *execer) apply() []Layer {
+func (b *execer) apply() []layer.Layer {
 	var bounded error
-	var layers []Layer
-	for _, step := range []func() Layer{
+	var layers []layer.Layer
+	for _, step := range []func() layer.Layer{
 		b.enterRoot,
-		func() Layer {
+		func() layer.Layer {
 			if b.UID != 0 {
 				bounded = capability.DropNeeded()
 			}
 			return b.switchUser()
 		},
-		func() Layer { return b.dropPrivileges(bounded) },
-		func() Layer {
+		func() layer.Layer { return b.dropPrivileges(bounded) },
+		func() layer.Layer {
 			// After the last step that needs privileges, and before writing is forbidden.
 			if !b.ProbeOnly {
 				b.execErr = b.target.Prepare(b.Namespaces)
@@ -100,7 +102,7 @@ func (b *execer) apply() []Layer {
 }
 
 // setRlimits limits the resources of the program.
-func (b *execer) setRlimits() Layer {
+func (b *execer) setRlimits() layer.Layer {
 	const how = "core 0, fsize, memlock 0, data, nofile and nproc"
 	nproc := uint64(4096) // for a uid that others share: the control group limits the program
 	if b.UID != 0 && b.Spec.UID != 0 || b.UID == 0 && b.Namespaces {
@@ -123,7 +125,7 @@ const maxProgramFiles = 1024
 
 // disableDumpable makes this process and the program undumpable. The kernel makes a process dumpable again if it
 // executes a readable file, so the program's file must not be readable.
-func (b *execer) disableDumpable() Layer {
+func (b *execer) disableDumpable() layer.Layer {
 	l := undumpable()
 	if !l.Holds || b.ProbeOnly {
 		return l
@@ -131,9 +133,10 @@ func (b *execer) disableDumpable() Layer {
 	const how = "PR_SET_DUMPABLE 0, and the program's file cannot be read"
 	var st unix.Stat_t
 	if err := unix.Fstat(b.target.FD, &st); err != nil || st.Mode&0o444 != 0 {
-		return missing(Dumpable, how, "", fmt.Errorf("the program's file has the mode %o (%w)", st.Mode, err))
+		return layer.Missing(layer.Dumpable, how, "",
+			fmt.Errorf("the program's file has the mode %o (%w)", st.Mode, err))
 	}
-	return holds(Dumpable, how)
+	return layer.Held(layer.Dumpable, how)
 }
 
 // sendReport sends the report. The descriptor of the folder for sockets is attached to its first bytes.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/memfile"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // The test binary is its own worker: it confines itself like a worker, and then executes the commands from its socket.
@@ -70,7 +71,7 @@ func launch(spec confine.Spec) (*worker, error) {
 	}
 	defer theirs.Close()
 	cmd := exec.Command(program, "worker")
-	if slices.Contains(spec.AllowMissing, confine.Seccomp) {
+	if slices.Contains(spec.AllowMissing, layer.Seccomp) {
 		cmd.Args = append(cmd.Args, "unfiltered")
 	}
 	cmd.Env = []string{}
@@ -142,8 +143,8 @@ func TestEveryLayerHolds(t *testing.T) {
 			t.Errorf("%s", l)
 		}
 	}
-	if len(w.Layers) != len(confine.Names()) {
-		t.Errorf("%d layers are reported, want %d", len(w.Layers), len(confine.Names()))
+	if len(w.Layers) != len(layer.Names()) {
+		t.Errorf("%d layers are reported, want %d", len(w.Layers), len(layer.Names()))
 	}
 	if got := w.command(t, "echo hello"); got != "hello" {
 		t.Errorf("the worker answers %q, want hello", got)
@@ -203,7 +204,7 @@ func TestAttacksAreRefused(t *testing.T) {
 // TestAttacksAreRefusedWithoutTheFilter shows that the layers do not all depend on one.
 func TestAttacksAreRefusedWithoutTheFilter(t *testing.T) {
 	for name, spec := range specs() {
-		spec.AllowMissing = []string{confine.Seccomp}
+		spec.AllowMissing = []string{layer.Seccomp}
 		t.Run(name, func(t *testing.T) { attack(t, spec, withoutFilter) })
 	}
 }
@@ -395,13 +396,13 @@ func shortLivedHost() int {
 func TestCgroup(t *testing.T) {
 	spec := confine.Spec{MemoryBytes: 64 << 20, Pids: 64, CPUs: 0.5}
 	w, err := begin(t, spec)
-	if refused := new(confine.LayerError); errors.As(err, &refused) && refused.Layers[0].Name == confine.Cgroup {
+	if refused := new(layer.Error); errors.As(err, &refused) && refused.Layers[0].Name == layer.Cgroup {
 		t.Skipf("no control groups here: %v", err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(w.Layers, func(l confine.Layer) bool { return l.Name == confine.Cgroup })
+	i := slices.IndexFunc(w.Layers, func(l layer.Layer) bool { return l.Name == layer.Cgroup })
 	_, dirs, _ := strings.Cut(w.Layers[i].How, ": ")
 	for dir := range strings.SplitSeq(dirs, ", ") {
 		if _, err := os.Stat(dir); err != nil {
@@ -426,11 +427,11 @@ func TestCgroup(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	if os.Geteuid() != 0 {
 		_, err := begin(t, confine.Spec{UID: 54321, GID: 54321})
-		refused := new(confine.LayerError)
-		if !errors.As(err, &refused) || refused.Layers[0].Name != confine.UID {
-			t.Errorf("an own uid without root: %v, want it refused for %s", err, confine.UID)
+		refused := new(layer.Error)
+		if !errors.As(err, &refused) || refused.Layers[0].Name != layer.UID {
+			t.Errorf("an own uid without root: %v, want it refused for %s", err, layer.UID)
 		}
-		if w, err := begin(t, confine.Spec{UID: 54321, GID: 54321, AllowMissing: []string{confine.UID}}); err != nil {
+		if w, err := begin(t, confine.Spec{UID: 54321, GID: 54321, AllowMissing: []string{layer.UID}}); err != nil {
 			t.Errorf("the same, weakened: %v", err)
 		} else if got := w.command(t, "echo still here"); got != "still here" {
 			t.Errorf("the same, weakened: answers %q", got)
@@ -458,11 +459,11 @@ func TestProbe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(layers) != len(confine.Names()) {
-		t.Errorf("%d layers are reported, want %d", len(layers), len(confine.Names()))
+	if len(layers) != len(layer.Names()) {
+		t.Errorf("%d layers are reported, want %d", len(layers), len(layer.Names()))
 	}
 	for _, l := range layers {
-		if l.Name != confine.Cgroup && l.Required && !l.Holds {
+		if l.Name != layer.Cgroup && l.Required && !l.Holds {
 			t.Errorf("%s", l)
 		}
 		if l.Required && !l.Holds && (l.Reason == "" || l.How == "") {

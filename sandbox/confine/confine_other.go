@@ -7,31 +7,33 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // errSystem is the reason why no layer holds.
 var errSystem = errors.New("hearth confines workers on Linux only, and this is " + runtime.GOOS)
 
-func absent() []Layer {
-	var layers []Layer
-	for _, name := range Names() {
-		layers = append(layers, missing(name, "not tested on this system", "run the host on Linux", errSystem))
+func absent() []layer.Layer {
+	var layers []layer.Layer
+	for _, name := range layer.Names() {
+		layers = append(layers, layer.Missing(name, "not tested on this system", "run the host on Linux", errSystem))
 	}
 	return layers
 }
 
 // Worker is a started worker process.
 type Worker struct {
-	Layers []Layer // state of each layer
+	Layers []layer.Layer // state of each layer
 	cmd    *exec.Cmd
 }
 
-// Start starts cmd if spec allows every layer to be missing. Otherwise it returns a *LayerError.
+// Start starts cmd if spec allows every layer to be missing. Otherwise it returns a *layer.Error.
 func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	if err := check(spec, absent()); err != nil {
+	if err := layer.Check(absent(), spec.AllowMissing); err != nil {
 		return nil, err
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -42,7 +44,7 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 }
 
 // Prepare fails: an unconfined worker does not benefit from an early start.
-func Prepare(*exec.Cmd) (*Worker, error) { return nil, &LayerError{Layers: absent()} }
+func Prepare(*exec.Cmd) (*Worker, error) { return nil, &layer.Error{Layers: absent()} }
 
 // Confine cannot be reached, because Prepare fails.
 func (w *Worker) Confine(Spec) error { return errSystem }
@@ -60,4 +62,4 @@ func (w *Worker) Wait() error { return w.cmd.Wait() }
 func Enter(func()) (Spec, error) { return Spec{}, nil }
 
 // Probe reports that no layer holds.
-func Probe([]string, Spec) ([]Layer, error) { return absent(), nil }
+func Probe([]string, Spec) ([]layer.Layer, error) { return absent(), nil }

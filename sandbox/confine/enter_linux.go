@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hearthhost/hearth/sandbox/confine/capability"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +33,7 @@ func Enter(warm func()) (Spec, error) {
 		return Spec{}, fmt.Errorf("reading the orders: %w", err)
 	}
 	layers := o.apply(begun)
-	refusal := check(o.Spec, append(slices.Clone(o.Done), layers...)) // the host reports o.Done
+	refusal := layer.Check(append(slices.Clone(o.Done), layers...), o.Spec.AllowMissing) // the host reports o.Done
 	report, err := json.Marshal(layers)
 	if err != nil {
 		return Spec{}, err
@@ -61,7 +62,7 @@ func receiveOrders() ([]byte, error) {
 
 // commonLayers are the layers that are applied before the Spec is known.
 type commonLayers struct {
-	root, files Layer
+	root, files layer.Layer
 	bounded     error // error of reducing the bounding set of capabilities
 }
 
@@ -76,19 +77,19 @@ func applyCommon() commonLayers {
 }
 
 // apply applies all other layers in order and returns their states. It stops at a required layer that is missing.
-func (o *orders) apply(begun commonLayers) []Layer {
-	var layers []Layer
-	for _, step := range []func() Layer{
-		func() Layer {
+func (o *orders) apply(begun commonLayers) []layer.Layer {
+	var layers []layer.Layer
+	for _, step := range []func() layer.Layer{
+		func() layer.Layer {
 			if !o.Namespaces { // the host reports the reason
-				return o.Done[slices.IndexFunc(o.Done, func(l Layer) bool { return l.Name == Namespaces })]
+				return o.Done[slices.IndexFunc(o.Done, func(l layer.Layer) bool { return l.Name == layer.Namespaces })]
 			}
 			return begun.root
 		},
-		func() Layer { return begun.files },
+		func() layer.Layer { return begun.files },
 		o.switchUser,
-		func() Layer { return o.dropPrivileges(begun.bounded) },
-		func() Layer { return setRlimits(o) },
+		func() layer.Layer { return o.dropPrivileges(begun.bounded) },
+		func() layer.Layer { return setRlimits(o) },
 		undumpable,
 		dieWithParent,
 		filterCalls,
@@ -103,9 +104,9 @@ func (o *orders) apply(begun commonLayers) []Layer {
 }
 
 // switchUser takes the ordered uid and gid.
-func (o *orders) switchUser() Layer {
+func (o *orders) switchUser() layer.Layer {
 	if o.UID == 0 {
-		return Layer{Name: UID, How: "the worker shares the host's uid"}
+		return layer.Layer{Name: layer.UID, How: "the worker shares the host's uid"}
 	}
 	err := errors.Join(
 		capability.OnAllThreads(unix.SYS_SETGROUPS, 0, 0, 0),
@@ -121,29 +122,29 @@ func (o *orders) switchUser() Layer {
 			groups)
 		fallthrough
 	case err != nil:
-		return missing(UID, how, "give the host CAP_SETUID and CAP_SETGID", err)
+		return layer.Missing(layer.UID, how, "give the host CAP_SETUID and CAP_SETGID", err)
 	case o.Spec.UID == 0:
 		// Better than root, but shared. The Spec requires no more.
-		return Layer{Name: UID, How: how + ", shared with other workers"}
+		return layer.Layer{Name: layer.UID, How: how + ", shared with other workers"}
 	}
-	return holds(UID, how)
+	return layer.Held(layer.UID, how)
 }
 
 // dropPrivileges removes all capabilities permanently. bounded is the error of reducing the bounding set.
-func (o *orders) dropPrivileges(bounded error) Layer {
+func (o *orders) dropPrivileges(bounded error) layer.Layer {
 	const how = "all sets of capabilities emptied, no_new_privs set, both read back"
 	if err := capability.DropAll(); err != nil {
-		return missing(NoNewPrivs, how, "", err)
+		return layer.Missing(layer.NoNewPrivs, how, "", err)
 	}
 	if bounded != nil {
-		return missing(NoNewPrivs, how, "give the host CAP_SETPCAP",
+		return layer.Missing(layer.NoNewPrivs, how, "give the host CAP_SETPCAP",
 			fmt.Errorf("emptying the bounding set: %w", bounded))
 	}
-	return holds(NoNewPrivs, how)
+	return layer.Held(layer.NoNewPrivs, how)
 }
 
 // setRlimits limits the resources of the process.
-func setRlimits(o *orders) Layer {
+func setRlimits(o *orders) layer.Layer {
 	const how = "core 0, fsize 0, memlock 0, data, nofile and nproc"
 	nproc := uint64(4096) // for a shared uid: enough for the threads of all its processes
 	if o.UID != 0 && o.Spec.UID != 0 || o.UID == 0 && o.Namespaces {
@@ -170,18 +171,18 @@ type rlimit struct {
 }
 
 // setLimits sets limits. It does not raise lower ones.
-func setLimits(how string, limits []rlimit) Layer {
+func setLimits(how string, limits []rlimit) layer.Layer {
 	for _, l := range limits {
 		var old unix.Rlimit
 		if err := unix.Getrlimit(l.resource, &old); err != nil {
-			return missing(Rlimits, how, "", fmt.Errorf("%s: %w", l.name, err))
+			return layer.Missing(layer.Rlimits, how, "", fmt.Errorf("%s: %w", l.name, err))
 		}
 		limit := min(l.max, old.Max)
 		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
-			return missing(Rlimits, how, "", fmt.Errorf("%s: %w", l.name, err))
+			return layer.Missing(layer.Rlimits, how, "", fmt.Errorf("%s: %w", l.name, err))
 		}
 	}
-	return holds(Rlimits, how)
+	return layer.Held(layer.Rlimits, how)
 }
 
 const (
@@ -189,24 +190,24 @@ const (
 	maxFiles   = 64  // the standard descriptors, its socket with the epoll descriptors, and two of the runtime
 )
 
-func undumpable() Layer {
+func undumpable() layer.Layer {
 	const how = "PR_SET_DUMPABLE 0, read back"
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return missing(Dumpable, how, "", err)
+		return layer.Missing(layer.Dumpable, how, "", err)
 	}
 	if v, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || v != 0 {
-		return missing(Dumpable, how, "", fmt.Errorf("it is %d afterwards (%w)", v, err))
+		return layer.Missing(layer.Dumpable, how, "", fmt.Errorf("it is %d afterwards (%w)", v, err))
 	}
-	return holds(Dumpable, how)
+	return layer.Held(layer.Dumpable, how)
 }
 
 // dieWithParent sets PDEATHSIG again, because the kernel clears it when the uid changes.
-func dieWithParent() Layer {
+func dieWithParent() layer.Layer {
 	const how = "PR_SET_PDEATHSIG, from a thread that lives as long as the worker; the end of the socket, too"
 	if err := capability.OnAllThreads(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0); err != nil {
-		return missing(ParentDeath, how, "", err)
+		return layer.Missing(layer.ParentDeath, how, "", err)
 	}
-	return holds(ParentDeath, how)
+	return layer.Held(layer.ParentDeath, how)
 }
 
 // closeOthers closes inherited descriptors except the standard ones, the socket and the control socket. Descriptors of

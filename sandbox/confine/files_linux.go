@@ -5,25 +5,26 @@ import (
 
 	"github.com/hearthhost/hearth/sandbox/confine/executable"
 	"github.com/hearthhost/hearth/sandbox/confine/fileaccess"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 	"github.com/hearthhost/hearth/sandbox/confine/rootfs"
 )
 
 // forbidFiles denies all access to files and to all other objects that the kernel's Landlock supports. Open descriptors
 // remain usable: the socket and the standard ones.
-func forbidFiles() Layer { return landlockLayer("a Landlock domain without any rule") }
+func forbidFiles() layer.Layer { return landlockLayer("a Landlock domain without any rule") }
 
 // landlockLayer denies all access to files except by rules.
-func landlockLayer(how string, rules ...fileaccess.Rule) Layer {
+func landlockLayer(how string, rules ...fileaccess.Rule) layer.Layer {
 	covers, err := fileaccess.Restrict(rules...)
 	if err != nil {
 		const remedy = "use a kernel from 5.13 with landlock among the security modules of its command line (lsm=)"
-		return missing(Landlock, how, remedy, err)
+		return layer.Missing(layer.Landlock, how, remedy, err)
 	}
-	return holds(Landlock, fmt.Sprintf("%s (%s); opening / was refused", how, covers))
+	return layer.Held(layer.Landlock, fmt.Sprintf("%s (%s); opening / was refused", how, covers))
 }
 
 // forbidFiles denies all access to files except those of the program.
-func (b *execer) forbidFiles() Layer {
+func (b *execer) forbidFiles() layer.Layer {
 	rules := []fileaccess.Rule{
 		fileaccess.Allow(fileaccess.Read|fileaccess.Write, rootfs.Devices...),
 		fileaccess.Allow(fileaccess.Read|fileaccess.List|fileaccess.Run, b.Program.Runtime...),

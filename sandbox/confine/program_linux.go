@@ -16,15 +16,19 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hearthhost/hearth/sandbox/confine/capability"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
+	"github.com/hearthhost/hearth/sandbox/confine/namespace"
 )
 
 // Group returns the gid of a program, and whether it differs from the host's.
 func (p *Program) Group() (gid uint32, other bool) {
-	if !privileged() {
+	if !capability.Privileged() {
 		return uint32(os.Getgid()), false
 	}
 	if p.GID == 0 {
-		return overflowID, true
+		return namespace.OverflowID, true
 	}
 	return p.GID, true
 }
@@ -33,7 +37,7 @@ func (p *Program) Group() (gid uint32, other bool) {
 // uid.
 func (p *Program) EffectiveSpec() Spec {
 	s := p.Spec
-	if privileged() && s.UID == 0 && s.Pids == 0 {
+	if capability.Privileged() && s.UID == 0 && s.Pids == 0 {
 		s.Pids = defaultProgramPids
 	}
 	return s
@@ -51,15 +55,15 @@ type programOrders struct {
 
 // programReport is the reply of ExecConfined. The descriptor of the folder for sockets is attached.
 type programReport struct {
-	Layers    []Layer
+	Layers    []layer.Layer
 	ExecError string // reason why the program cannot be executed, or ""
 }
 
 // Process is a started and confined program. If it has a pid namespace, it is the first process there, and its child
 // processes end with it.
 type Process struct {
-	Layers []Layer  // state of each layer, in the order of Names
-	Dir    *os.File // folder of its sockets, which no other process can reach; nil means Program.Dir
+	Layers []layer.Layer // state of each layer, in the order of Names
+	Dir    *os.File      // folder of its sockets, which no other process can reach; nil means Program.Dir
 
 	w *Worker
 }
@@ -68,7 +72,7 @@ type Process struct {
 // with all layers applied. ExtraFiles has no other files. The file's mode must not allow reading: otherwise processes
 // of the same uid could inspect the program. cmd.Args[0] and cmd.Env are the program's.
 //
-// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *LayerError if a
+// After an error, or if ctx ends first, the process has been ended and waited for. The error is a *layer.Error if a
 // layer is missing, and a *ProgramError if the program cannot be executed.
 func StartProgram(ctx context.Context, cmd *exec.Cmd, p Program) (*Process, error) {
 	return startProgram(ctx, cmd, p, false)
@@ -139,7 +143,7 @@ func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 		group.Remedy = `give the tenant a dedicated uid with user = "auto"; or ` + cgroupRemedy
 	}
 	o.Done = append(o.Done, group)
-	if err := check(o.Spec, o.unreported()); err != nil {
+	if err := layer.Check(o.unreported(), o.Spec.AllowMissing); err != nil {
 		return err
 	}
 	if err := conn.SetDeadline(time.Now().Add(reportTimeout)); err != nil {
@@ -161,15 +165,15 @@ func (pr *Process) await(conn *net.UnixConn, o *programOrders) error {
 		return fmt.Errorf("reading the report: %w", err)
 	}
 	reported := append(slices.Clone(o.Done), report.Layers...) // the states that the host reports come first
-	for _, name := range Names() {
-		if i := slices.IndexFunc(reported, func(l Layer) bool { return l.Name == name }); i >= 0 {
+	for _, name := range layer.Names() {
+		if i := slices.IndexFunc(reported, func(l layer.Layer) bool { return l.Name == name }); i >= 0 {
 			pr.Layers = append(pr.Layers, reported[i])
 		}
 	}
 	if report.ExecError != "" {
 		return &ProgramError{Text: report.ExecError}
 	}
-	if err := check(o.Spec, pr.Layers); err != nil {
+	if err := layer.Check(pr.Layers, o.Spec.AllowMissing); err != nil {
 		return err
 	}
 	if len(rest) > 0 {
@@ -229,7 +233,7 @@ func (pr *Process) Wait() error { return pr.w.Wait() }
 
 // ProbeProgram reports the state of each layer on this machine. It starts argv, which must call ExecConfined, with a
 // Spec that allows all layers to be missing, reads the report, and ends it.
-func ProbeProgram(argv []string, p Program) ([]Layer, error) {
+func ProbeProgram(argv []string, p Program) ([]layer.Layer, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("a probe requires the command of a plugin process")
 	}
@@ -238,7 +242,7 @@ func ProbeProgram(argv []string, p Program) ([]Layer, error) {
 		return nil, err
 	}
 	defer null.Close()
-	p.AllowMissing = Names()
+	p.AllowMissing = layer.Names()
 	if !p.grouped() {
 		p.MemoryBytes = DefaultMemoryBytes
 		p.Pids = defaultProgramPids

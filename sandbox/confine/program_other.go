@@ -6,6 +6,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // Group returns 0: no program can run.
@@ -16,13 +18,13 @@ func (p *Program) EffectiveSpec() Spec { return p.Spec }
 
 // Process is a started program.
 type Process struct {
-	Layers []Layer  // state of each layer
-	Dir    *os.File // the folder of its sockets; nil: Program.Dir
+	Layers []layer.Layer // state of each layer
+	Dir    *os.File      // the folder of its sockets; nil: Program.Dir
 }
 
 // StartProgram fails: this system has no isolation layers.
 func StartProgram(context.Context, *exec.Cmd, Program) (*Process, error) {
-	return nil, &LayerError{Layers: absent()}
+	return nil, &layer.Error{Layers: absent()}
 }
 
 // Pid returns 0.
@@ -38,4 +40,4 @@ func (*Process) Wait() error { return errSystem }
 func ExecConfined(string) error { return errSystem }
 
 // ProbeProgram reports that no layer holds.
-func ProbeProgram([]string, Program) ([]Layer, error) { return absent(), nil }
+func ProbeProgram([]string, Program) ([]layer.Layer, error) { return absent(), nil }

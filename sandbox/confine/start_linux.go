@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +18,8 @@ import (
 	"github.com/hearthhost/hearth/internal/memfile"
 	"github.com/hearthhost/hearth/sandbox/confine/capability"
 	"github.com/hearthhost/hearth/sandbox/confine/controlgroup"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
+	"github.com/hearthhost/hearth/sandbox/confine/namespace"
 )
 
 // controlFD is the descriptor of the control socket in the worker. The worker's socket is 3.
@@ -40,15 +41,15 @@ const maxReport = 64 << 10
 // orders are sent by Start to Enter.
 type orders struct {
 	Spec       Spec
-	Namespaces bool    // the process was cloned into new namespaces
-	UID, GID   uint32  // to switch to; 0 means no switch
-	Done       []Layer // states of the layers that the host applies
+	Namespaces bool          // the process was cloned into new namespaces
+	UID, GID   uint32        // to switch to; 0 means no switch
+	Done       []layer.Layer // states of the layers that the host applies
 }
 
 // Worker is a started worker process. It is confined after Confine has returned. Worker owns its cmd: end it with
 // cmd.Process.Kill, and wait with Wait.
 type Worker struct {
-	Layers []Layer // state of each layer, in the order of Names; nil before Confine
+	Layers []layer.Layer // state of each layer, in the order of Names; nil before Confine
 
 	cmd     *exec.Cmd
 	control *os.File            // control socket; nil after the orders were sent
@@ -58,7 +59,7 @@ type Worker struct {
 
 // Start starts cmd as a worker confined by spec and returns when all layers hold. The process must call Enter.
 // cmd.ExtraFiles holds the worker's socket only. Start sets cmd.SysProcAttr. After an error the worker has been ended
-// and waited for. The error is a *LayerError if a required layer is missing.
+// and waited for. The error is a *layer.Error if a required layer is missing.
 func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func Start(cmd *exec.Cmd, spec Spec) (*Worker, error) {
 // Prepare starts cmd in its namespaces, as Start does. It returns when the process has called Enter, has warmed up, and
 // waits for Confine. The process ends with the host.
 func Prepare(cmd *exec.Cmd) (*Worker, error) {
-	w, err := prepare(cmd, inNamespaces())
+	w, err := prepare(cmd, namespace.Attributes())
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +162,7 @@ func (w *Worker) abort(err error) error {
 
 // confine sends the orders and waits for the report. noNamespaces is the state of the namespaces layer if the process
 // was started without.
-func (w *Worker) confine(spec Spec, noNamespaces *Layer) error {
+func (w *Worker) confine(spec Spec, noNamespaces *layer.Layer) error {
 	if err := w.order(workerOrders(spec, noNamespaces)); err != nil {
 		return w.abort(err)
 	}
@@ -172,83 +173,48 @@ func (w *Worker) confine(spec Spec, noNamespaces *Layer) error {
 
 // cloning returns the clone attributes for spec. They are without namespaces only if spec allows that and none can be
 // made; noNamespaces is then the state of the layer.
-func cloning(spec Spec) (attr *syscall.SysProcAttr, noNamespaces *Layer) {
-	attr = inNamespaces()
-	if !spec.allowsMissing(Namespaces) {
+func cloning(spec Spec) (attr *syscall.SysProcAttr, noNamespaces *layer.Layer) {
+	attr = namespace.Attributes()
+	if !spec.allowsMissing(layer.Namespaces) {
 		return attr, nil
 	}
-	if err := tryClone(attr); err != nil {
-		l := missing(Namespaces, "cloning a process", namespaceRemedy(), err)
+	if err := namespace.Try(attr); err != nil {
+		l := layer.Missing(layer.Namespaces, "cloning a process", namespace.Remedy(), err)
 		return &syscall.SysProcAttr{Setsid: true, Pdeathsig: attr.Pdeathsig}, &l
 	}
 	return attr, nil
 }
 
-// inNamespaces returns clone attributes for new namespaces, depending on the host's rights.
-func inNamespaces() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{
-		// In a new session, so that it can finish when a Ctrl-C ends the host.
-		Setsid:    true,
-		Pdeathsig: syscall.SIGKILL,
-		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWIPC |
-			syscall.CLONE_NEWUTS,
-	}
-	if privileged() {
-		return attr
-	}
-	// An ordinary user may map only one uid. Inside, it is not 0, so that no file grants it capabilities. The
-	// capabilities that Enter needs are ambient.
-	attr.Cloneflags |= syscall.CLONE_NEWUSER
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: overflowID, HostID: os.Getuid(), Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: overflowID, HostID: os.Getgid(), Size: 1}}
-	attr.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP}
-	return attr
-}
-
 // workerOrders returns the orders for spec, depending on the host's rights.
-func workerOrders(spec Spec, noNamespaces *Layer) orders {
+func workerOrders(spec Spec, noNamespaces *layer.Layer) orders {
 	o := orders{Spec: spec, Namespaces: noNamespaces == nil}
 	if noNamespaces != nil {
 		o.Done = append(o.Done, *noNamespaces)
 	}
-	if privileged() {
+	if capability.Privileged() {
 		o.UID, o.GID = spec.UID, spec.GID
 		if spec.UID == 0 {
-			o.UID, o.GID = overflowID, overflowID
+			o.UID, o.GID = namespace.OverflowID, namespace.OverflowID
 		}
 		return o
 	}
 	if spec.UID != 0 {
-		o.Done = append(o.Done, missing(UID, "checking the host's capabilities",
+		o.Done = append(o.Done, layer.Missing(layer.UID, "checking the host's capabilities",
 			"run the host as root, or remove the tenant's uid from the policy",
 			fmt.Errorf("only a host that is root can run a worker as uid %d", spec.UID)))
 	}
 	return o
 }
 
-// overflowID is the conventional uid and gid that owns no files, 65534.
-const overflowID = 65534
-
-// privileged reports whether the host may make namespaces and change uids.
-func privileged() bool {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if os.Geteuid() != 0 || unix.Capget(&hdr, &data[0]) != nil {
-		return false
-	}
-	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP
-	return data[0].Effective&need == need
-}
-
 // launch starts the process from a dedicated thread that lives as long as the process: the kernel sends PDEATHSIG when
-// the thread that started a process ends. The error is a *LayerError if namespaces cannot be made.
+// the thread that started a process ends. The error is a *layer.Error if namespaces cannot be made.
 func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 	w.cmd.SysProcAttr = attr
 	started := make(chan error, 1)
 	go func() { // ends with the process, or at once without one
 		// Not unlocked: the thread has lost capabilities and must end with its goroutine.
 		runtime.LockOSThread()
-		if privileged() {
+		if capability.Privileged() {
 			if err := capability.KeepNeeded(); err != nil {
 				started <- fmt.Errorf("taking capabilities from a worker: %w", err)
 				return
@@ -261,8 +227,9 @@ func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 		}
 	}()
 	err := <-started
-	if err != nil && attr.Cloneflags != 0 && namespaceTrouble(err) {
-		return &LayerError{Layers: []Layer{missing(Namespaces, "cloning the process", namespaceRemedy(), err)}}
+	if err != nil && attr.Cloneflags != 0 && namespace.Refused(err) {
+		lacking := layer.Missing(layer.Namespaces, "cloning the process", namespace.Remedy(), err)
+		return &layer.Error{Layers: []layer.Layer{lacking}}
 	}
 	return err
 }
@@ -271,7 +238,7 @@ func (w *Worker) launch(attr *syscall.SysProcAttr) error {
 func (w *Worker) order(o orders) error {
 	ctl := w.control
 	o.Done = append(o.Done, w.enterGroup(o.Spec))
-	if err := check(o.Spec, o.unreported()); err != nil {
+	if err := layer.Check(o.unreported(), o.Spec.AllowMissing); err != nil {
 		return err
 	}
 	if err := ctl.SetDeadline(time.Now().Add(reportTimeout)); err != nil {
@@ -284,26 +251,26 @@ func (w *Worker) order(o orders) error {
 	if err != nil {
 		return fmt.Errorf("waiting for the worker's report: %w", err)
 	}
-	var reported []Layer
+	var reported []layer.Layer
 	if err := json.Unmarshal(line, &reported); err != nil {
 		return fmt.Errorf("reading the worker's report: %w", err)
 	}
 	// The states that the host reports come first.
 	reported = append(o.Done, reported...)
-	for _, name := range Names() {
-		if i := slices.IndexFunc(reported, func(l Layer) bool { return l.Name == name }); i >= 0 {
+	for _, name := range layer.Names() {
+		if i := slices.IndexFunc(reported, func(l layer.Layer) bool { return l.Name == name }); i >= 0 {
 			w.Layers = append(w.Layers, reported[i])
 		}
 	}
-	return check(o.Spec, w.Layers)
+	return layer.Check(w.Layers, o.Spec.AllowMissing)
 }
 
 // unreported returns the states that are known before the worker's report: the host's layers, and the others as if they
 // held.
-func (o *orders) unreported() []Layer {
+func (o *orders) unreported() []layer.Layer {
 	all := slices.Clone(o.Done)
-	for _, name := range Names() {
-		all = append(all, holds(name, "presumed"))
+	for _, name := range layer.Names() {
+		all = append(all, layer.Held(name, "presumed"))
 	}
 	return all
 }
@@ -312,17 +279,17 @@ const cgroupRemedy = "run the host as root, or as a systemd service with Delegat
 	"or set no limit of memory, pids and cpus"
 
 // enterGroup makes the process's control group and moves the process there, before its first instruction.
-func (w *Worker) enterGroup(spec Spec) Layer {
+func (w *Worker) enterGroup(spec Spec) layer.Layer {
 	if !spec.grouped() {
-		return Layer{Name: Cgroup, How: "no limit of memory, pids or cpus is set"}
+		return layer.Layer{Name: layer.Cgroup, How: "no limit of memory, pids or cpus is set"}
 	}
 	limits := controlgroup.Limits{MemoryBytes: spec.MemoryBytes, Pids: spec.Pids, CPUs: spec.CPUs}
 	g, err := controlgroup.New(limits, w.cmd.Process.Pid)
 	if err != nil {
-		return missing(Cgroup, "making a group under the host's own", cgroupRemedy, err)
+		return layer.Missing(layer.Cgroup, "making a group under the host's own", cgroupRemedy, err)
 	}
 	w.group = g
-	return holds(Cgroup, g.String())
+	return layer.Held(layer.Cgroup, g.String())
 }
 
 // Wait waits for the process to end, once, and removes its control group. The error includes a kill by the kernel for
@@ -354,45 +321,9 @@ func controlPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control"), nil
 }
 
-// tryClone tests whether a process can be cloned with attr. It executes a missing program, and so ends at once.
-func tryClone(attr *syscall.SysProcAttr) error {
-	proc := &syscall.ProcAttr{Sys: attr}
-	_, err := syscall.ForkExec("/proc/self/nothing", []string{"nothing"}, proc) //nolint:gosec // constants
-	if errors.Is(err, syscall.ENOENT) {
-		return nil
-	}
-	return err
-}
-
-// namespaceTrouble reports whether a process did not start because of its namespaces.
-func namespaceTrouble(err error) bool {
-	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EINVAL) ||
-		errors.Is(err, unix.EUSERS) || errors.Is(err, unix.ENOSYS)
-}
-
-// namespaceRemedy returns the usual reason on this machine for missing namespaces, as advice.
-func namespaceRemedy() string {
-	switch {
-	case readsAs("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"):
-		return "AppArmor denies user namespaces to programs without a profile: give hearth a profile with userns, " +
-			"or set kernel.apparmor_restrict_unprivileged_userns to 0, or run the host as root"
-	case readsAs("/proc/sys/kernel/unprivileged_userns_clone", "0"):
-		return "set kernel.unprivileged_userns_clone to 1, or run the host as root"
-	case readsAs("/proc/sys/user/max_user_namespaces", "0"):
-		return "set user.max_user_namespaces to more than 0, or run the host as root"
-	default:
-		return "in a container, let it make namespaces; otherwise run the host as root"
-	}
-}
-
-func readsAs(path, want string) bool {
-	b, err := os.ReadFile(path) //nolint:gosec // a constant of the caller's
-	return err == nil && strings.TrimSpace(string(b)) == want
-}
-
 // Probe reports the state of each layer on this machine. It starts argv, a worker, with a Spec that allows all layers
 // to be missing, reads the report, and ends it. spec adds a tenant's requirements.
-func Probe(argv []string, spec Spec) ([]Layer, error) {
+func Probe(argv []string, spec Spec) ([]layer.Layer, error) {
 	if len(argv) == 0 {
 		return nil, errors.New("a probe requires the command of a worker")
 	}
@@ -401,7 +332,7 @@ func Probe(argv []string, spec Spec) ([]Layer, error) {
 		return nil, err
 	}
 	defer null.Close()
-	spec.AllowMissing = Names()
+	spec.AllowMissing = layer.Names()
 	if !spec.grouped() {
 		spec.MemoryBytes = DefaultMemoryBytes
 		spec.Pids = 256

@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // Pool holds prewarmed worker processes. They are started, in their own namespaces, and wait for a tenant, whose limits
@@ -83,7 +84,7 @@ func (p *Pool) fill() {
 	for p.needsMore() {
 		w, err := spawn(p.argv, confine.Prepare)
 		p.mu.Lock()
-		switch refused := new(confine.LayerError); {
+		switch refused := new(layer.Error); {
 		case err == nil && !p.closed:
 			p.ready = append(p.ready, w)
 			w = nil
@@ -123,7 +124,7 @@ func (p *Pool) Take(spec confine.Spec) *Process {
 			return w
 		}
 		w.Conn.Close()
-		if refused := new(confine.LayerError); errors.As(err, &refused) {
+		if refused := new(layer.Error); errors.As(err, &refused) {
 			return nil // a new process fails likewise and reports why
 		}
 		p.log.Warn("cannot confine a prewarmed worker: it is ended", "err", err)
@@ -173,7 +174,7 @@ func Start(argv []string, spec confine.Spec) (*Process, error) {
 }
 
 // Layers returns the layers of the worker's confinement.
-func (w *Process) Layers() []confine.Layer { return w.worker.Layers }
+func (w *Process) Layers() []layer.Layer { return w.worker.Layers }
 
 // spawn starts a worker's command through launch.
 func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*Process, error) {

@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 // Finding is the result for one isolation layer of a tenant's worker or plugin, or a fault of a file.
@@ -82,10 +83,10 @@ func Examine(p *policy.Policy, worker, shim []string) ([]Finding, error) {
 }
 
 // diagnose fills in f for a layer of a tenant's worker or plugin.
-func diagnose(f Finding, spec confine.Spec, l confine.Layer) Finding {
+func diagnose(f Finding, spec confine.Spec, l layer.Layer) Finding {
 	f.Layer, f.How, f.Reason, f.Remedy = l.Name, l.How, l.Reason, l.Remedy
 	required := l.Required
-	if l.Name == confine.Cgroup { // a probe always tries it
+	if l.Name == layer.Cgroup { // a probe always tries it
 		required = spec.MemoryBytes != 0 || spec.Pids != 0 || spec.CPUs != 0
 	}
 	switch {

@@ -9,20 +9,21 @@ import (
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/sandbox/confine"
+	"github.com/hearthhost/hearth/sandbox/confine/layer"
 )
 
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	spec := confine.Spec{AllowMissing: []string{"seccomp"}}
 	for _, tt := range []struct {
-		layer confine.Layer
+		layer layer.Layer
 		want  string
 	}{
-		{confine.Layer{Name: "uid", Required: true, Holds: true, Reason: "r", Remedy: "m"}, "holds"},
-		{confine.Layer{Name: "uid", Required: true}, "missing"},
-		{confine.Layer{Name: "seccomp", Required: true}, "allowed"},
-		{confine.Layer{Name: "uid"}, "unasked"},
-		{confine.Layer{Name: confine.Cgroup, Required: true}, "unasked"}, // a probe always tries it
+		{layer.Layer{Name: "uid", Required: true, Holds: true, Reason: "r", Remedy: "m"}, "holds"},
+		{layer.Layer{Name: "uid", Required: true}, "missing"},
+		{layer.Layer{Name: "seccomp", Required: true}, "allowed"},
+		{layer.Layer{Name: "uid"}, "unasked"},
+		{layer.Layer{Name: layer.Cgroup, Required: true}, "unasked"}, // a probe always tries it
 	} {
 		f := diagnose(Finding{}, spec, tt.layer)
 		if f.Status != tt.want || f.Status == "holds" && f.Reason+f.Remedy != "" {

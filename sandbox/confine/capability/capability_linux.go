@@ -3,6 +3,7 @@ package capability
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"unsafe"
@@ -83,4 +84,15 @@ func emptyCapabilities() error {
 	runtime.KeepAlive(hdr)
 	runtime.KeepAlive(none)
 	return err
+}
+
+// Privileged reports whether this process is root and may make namespaces and change uids.
+func Privileged() bool {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if os.Geteuid() != 0 || unix.Capget(&hdr, &data[0]) != nil {
+		return false
+	}
+	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETPCAP
+	return data[0].Effective&need == need
 }
