@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -273,6 +274,30 @@ var edges = []edge{
 			"sandbox/lua",
 			"sandbox/services",
 			"sandbox/values",
+		},
+	},
+	{
+		pkg: "service/store",
+		why: "it declares the state of objects; the engines are separate, so that a worker links none with SQL",
+		may: []string{
+			"object",
+		},
+	},
+	{
+		pkg: "service/store/memory",
+		why: "an engine needs the declarations only",
+		may: []string{
+			"object",
+			"service/store",
+		},
+	},
+	{
+		pkg: "service/store/sqlite",
+		why: "an engine needs the declarations and files",
+		may: []string{
+			"internal/safefile",
+			"object",
+			"service/store",
 		},
 	},
 	{
@@ -1477,6 +1502,16 @@ var doors = []struct {
 		test:   true,
 	},
 	{
+		module: "modernc.org/sqlite",
+		why:    "no other package may open a store or supply SQL",
+		at:     []string{"service/store/sqlite"},
+	},
+	{
+		module: "github.com/anishathalye/porcupine",
+		why:    "histories of concurrent calls are linearizable",
+		test:   true,
+	},
+	{
 		module: "github.com/hashicorp/hcl/v2",
 		why:    "only the packages that read policy.hcl read HCL",
 		at: []string{
@@ -1745,6 +1780,30 @@ func TestNothingDangerous(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestLibcOfSQLite compares the version of modernc.org/libc with that in the go.mod of modernc.org/sqlite: the code of
+// SQLite is translated for this version and no other.
+func TestLibcOfSQLite(t *testing.T) {
+	goMod := list(t, "-m", "-f", "{{.GoMod}}", "modernc.org/sqlite")
+	b, err := os.ReadFile(goMod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const libc = "modernc.org/libc"
+	if got := list(t, "-m", libc); !strings.Contains(string(b), got+"\n") {
+		t.Errorf("go.mod has %s, which is not in %s: run go get %s at the version there", got, goMod, libc)
+	}
+}
+
+// list returns the output of go list.
+func list(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func own(path string) bool { return path == module || strings.HasPrefix(path, module+"/") }

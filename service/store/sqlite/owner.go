@@ -1,0 +1,164 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/service/store"
+)
+
+const (
+	selectOwner = `SELECT epoch, node, incarnation, released, wanted, writes, bytes, keys FROM owner`
+	takeOwner   = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, wanted = ''`
+	wantOwner   = `UPDATE owner SET wanted = ?`
+	freeOwner   = `UPDATE owner SET released = 1, wanted = '' WHERE epoch = ? AND incarnation = ?`
+)
+
+// owner is the row of table owner.
+type owner struct {
+	token    store.Token
+	released bool
+	wanted   string
+	writes   int64
+	bytes    int64
+	keys     int64
+}
+
+func readOwner(row interface{ Scan(...any) error }) (o owner, err error) {
+	err = row.Scan(&o.token.Epoch, &o.token.Node, &o.token.Incarnation, &o.released, &o.wanted, &o.writes, &o.bytes,
+		&o.keys)
+	return o, err
+}
+
+// acquireInterval is the time between two attempts to acquire a store that another process owns.
+const acquireInterval = 2 * time.Millisecond
+
+// own acquires the store and starts its writer. It waits until another owner that is alive releases the store, and takes
+// it after Config.TakeOver. The caller holds opening.
+func (f *file) own(ctx context.Context) error {
+	if f.writer != nil {
+		f.writer.stop()
+		f.writer = nil
+	}
+	conn, err := f.write.Conn(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	for {
+		force := time.Since(begun) > f.e.cfg.TakeOver
+		token, err := f.tryOwn(conn, force)
+		if err == nil && token.Epoch != 0 {
+			f.token = token
+			f.writer, err = newWriter(f, conn)
+			if err == nil {
+				return nil
+			}
+		}
+		if err != nil {
+			return errors.Join(err, conn.Close())
+		}
+		select {
+		case <-time.After(acquireInterval):
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), conn.Close())
+		}
+	}
+}
+
+// tryOwn takes the store if nobody else owns it, or with force. Otherwise it requests the store from its owner and
+// returns a zero token.
+func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
+	ctx := context.Background()
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return t, err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	o, err := readOwner(tx.QueryRowContext(ctx, selectOwner))
+	if err != nil {
+		return t, err
+	}
+	me := f.e.incarnation
+	foreign := o.token.Incarnation != me && !o.released && f.e.cfg.Alive != nil && f.e.cfg.Alive(o.token.Incarnation)
+	if foreign && !force {
+		if o.wanted != me {
+			if _, err := tx.ExecContext(ctx, wantOwner, me); err != nil {
+				return t, err
+			}
+		}
+		return t, tx.Commit()
+	}
+	// An own token is renewed as well: commits that began before fail.
+	t = store.Token{Epoch: o.token.Epoch + 1, Node: f.e.cfg.Node, Incarnation: me}
+	if _, err := tx.ExecContext(ctx, takeOwner, t.Epoch, t.Node, t.Incarnation); err != nil {
+		return t, err
+	}
+	return t, tx.Commit()
+}
+
+// Token returns the token of the process for a tenant's store. It acquires the store.
+func (e *Engine) Token(ctx context.Context, tenant object.Tenant) (store.Token, error) {
+	f, err := e.acquire(ctx, tenant)
+	if err != nil {
+		return store.Token{}, err
+	}
+	defer e.release(f)
+	f.opening.Lock()
+	defer f.opening.Unlock()
+	return f.token, nil
+}
+
+// Wanted returns the tenants whose stores this process owns and another one waits for.
+func (e *Engine) Wanted() (tenants []object.Tenant) {
+	for _, f := range e.owned() {
+		var wanted string
+		err := f.read.QueryRowContext(context.Background(), `SELECT wanted FROM owner`).Scan(&wanted)
+		if err == nil && wanted != "" && wanted != e.incarnation {
+			tenants = append(tenants, f.tenant)
+		}
+		e.release(f)
+	}
+	return tenants
+}
+
+// owned returns the open files, which the caller releases.
+func (e *Engine) owned() (files []*file) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, f := range e.files {
+		if !f.closing {
+			f.users++
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// Release implements [store.Engine].
+func (e *Engine) Release(tenant object.Tenant) error {
+	e.mu.Lock()
+	f := e.files[tenant]
+	if f == nil || f.closing {
+		e.mu.Unlock()
+		return nil
+	}
+	f.users++
+	e.mu.Unlock()
+	defer e.release(f)
+	f.opening.Lock()
+	defer f.opening.Unlock()
+	if f.writer == nil {
+		return nil
+	}
+	f.writer.stop()
+	f.writer = nil
+	_, err := f.write.ExecContext(context.Background(), freeOwner, f.token.Epoch, f.token.Incarnation)
+	if err != nil {
+		return f.failure("release", err)
+	}
+	return nil
+}

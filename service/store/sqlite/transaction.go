@@ -1,0 +1,404 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/service/store"
+)
+
+// statements are the prepared statements of a writer.
+type statements struct {
+	begin, commit, rollback, checkpoint *sql.Stmt
+
+	owner, setTotals           *sql.Stmt
+	row, put, remove           *sql.Stmt
+	usage, setUsage            *sql.Stmt
+	seen, putSeen, removeSeen  *sql.Stmt
+	expiredRows, expiredAnswer *sql.Stmt
+}
+
+func (s *statements) prepare(conn *sql.Conn) error {
+	for _, st := range []struct {
+		to   **sql.Stmt
+		text string
+	}{
+		{&s.begin, `BEGIN IMMEDIATE`},
+		{&s.commit, `COMMIT`},
+		{&s.rollback, `ROLLBACK`},
+		{&s.checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
+		{&s.owner, selectOwner},
+		{&s.setTotals, `UPDATE owner SET writes = ?, bytes = ?, keys = ?`},
+		{&s.row, `SELECT value, version, expires FROM kv WHERE object = ? AND key = ?`},
+		{&s.put, `INSERT INTO kv (object, key, value, version, expires) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires`},
+		{&s.remove, `DELETE FROM kv WHERE object = ? AND key = ?`},
+		{&s.usage, `SELECT bytes, keys, answers FROM usage WHERE object = ?`},
+		{&s.setUsage, `INSERT INTO usage (object, bytes, keys, answers) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET bytes = excluded.bytes, keys = excluded.keys, answers = excluded.answers`},
+		{&s.seen, `SELECT sum, state, length(reply), expires FROM seen WHERE object = ? AND principal = ? AND key = ?`},
+		{&s.putSeen, `INSERT INTO seen (object, principal, key, sum, state, exception, reply, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET sum = excluded.sum, state = excluded.state, exception = excluded.exception,
+			reply = excluded.reply, expires = excluded.expires`},
+		{&s.removeSeen, `DELETE FROM seen WHERE object = ? AND principal = ? AND key = ?`},
+		{&s.expiredRows, `SELECT object, key, octet_length(value) FROM kv WHERE expires > 0 AND expires <= ? LIMIT ?`},
+		{&s.expiredAnswer, `SELECT object, principal, key, length(reply) FROM seen WHERE expires <= ? LIMIT ?`},
+	} {
+		var err error
+		if *st.to, err = conn.PrepareContext(context.Background(), st.text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// transaction applies batches in one open transaction of SQLite.
+type transaction struct {
+	*statements
+	ctx     context.Context
+	now     int64
+	owner   *owner
+	objects map[object.ID]*objectUsage
+	changed bool
+}
+
+// objectUsage is a row of table usage.
+type objectUsage struct {
+	bytes, keys, answers int64
+	changed              bool
+}
+
+func newTransaction(s *statements, o *owner, now int64) *transaction {
+	return &transaction{
+		statements: s,
+		ctx:        context.Background(),
+		now:        now,
+		owner:      o,
+		objects:    map[object.ID]*objectUsage{},
+	}
+}
+
+// load returns the usage of an object.
+func (t *transaction) load(id object.ID) (*objectUsage, error) {
+	if u := t.objects[id]; u != nil {
+		return u, nil
+	}
+	u := &objectUsage{}
+	err := t.usage.QueryRowContext(t.ctx, string(id)).Scan(&u.bytes, &u.keys, &u.answers)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	t.objects[id] = u
+	return u, nil
+}
+
+// add changes the usage of an object and of the tenant.
+func (t *transaction) add(u *objectUsage, bytes, keys, answers int64) {
+	u.bytes += bytes
+	u.keys += keys
+	u.answers += answers
+	u.changed = true
+	t.owner.bytes += bytes
+	t.owner.keys += keys
+	t.changed = true
+}
+
+// finish writes the usage of the changed objects and the totals.
+func (t *transaction) finish() error {
+	for id, u := range t.objects {
+		if !u.changed {
+			continue
+		}
+		if _, err := t.setUsage.ExecContext(t.ctx, string(id), u.bytes, u.keys, u.answers); err != nil {
+			return err
+		}
+	}
+	_, err := t.setTotals.ExecContext(t.ctx, t.owner.writes, t.owner.bytes, t.owner.keys)
+	return err
+}
+
+// row is a key during a batch.
+type row struct {
+	value   []byte // nil: the key is missing
+	version int64  // 0: the key is missing
+	expires int64
+	stored  int64 // bytes that the key takes in the file, 0 if it has no row there
+	had     bool  // it has a row in the file
+	written bool
+}
+
+func (t *transaction) readRow(id object.ID, key string) (*row, error) {
+	r := &row{}
+	err := t.row.QueryRowContext(t.ctx, string(id), key).Scan(&r.value, &r.version, &r.expires)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return &row{}, nil
+	case err != nil:
+		return nil, err
+	}
+	r.stored, r.had = itemBytes(key, r.value), true
+	if store.Expired(r.expires, t.now) {
+		r.value, r.version, r.expires = nil, 0, 0
+	}
+	return r, nil
+}
+
+func itemBytes(key string, value []byte) int64 { return int64(len(key)+len(value)) + store.ItemBytes }
+
+// apply applies a batch. failed is its own error: nothing of it is applied then. err is an error of SQLite, after which
+// the transaction must be rolled back.
+func (t *transaction) apply(b *store.Batch) (result store.Result, failed, err error) {
+	plan := &plan{t: t, b: b, rows: map[string]*row{}, writes: t.owner.writes}
+	if plan.usage, err = t.load(b.Object); err != nil {
+		return result, nil, err
+	}
+	for _, step := range []func() (failed, err error){plan.check, plan.apply, plan.checkAnswer, plan.checkQuota} {
+		if failed, err := step(); failed != nil || err != nil {
+			return store.Result{}, failed, err
+		}
+	}
+	if err := plan.write(); err != nil {
+		return store.Result{}, nil, err
+	}
+	result.Integers = plan.integers
+	result.Room = store.Room(b.Limits.WithDefaults(), plan.usage.bytes, t.owner.bytes)
+	return result, nil, nil
+}
+
+// plan is the effect of one batch. Nothing is written before it is known that the batch succeeds.
+type plan struct {
+	t        *transaction
+	b        *store.Batch
+	usage    *objectUsage
+	rows     map[string]*row
+	order    []string // keys of rows in the order of their first write
+	writes   int64
+	integers []int64
+
+	bytes, keys, answers int64 // changes of the usage
+}
+
+func (p *plan) row(key string) (*row, error) {
+	if r := p.rows[key]; r != nil {
+		return r, nil
+	}
+	r, err := p.t.readRow(p.b.Object, key)
+	if err == nil {
+		p.rows[key] = r
+	}
+	return r, err
+}
+
+// check compares the required versions with those before the batch.
+func (p *plan) check() (failed, err error) {
+	for _, c := range p.b.Checks {
+		r, err := p.row(c.Key)
+		if err != nil || r.version != c.Version {
+			return store.Conflict(c.Key), err
+		}
+	}
+	for i := range p.b.Writes {
+		w := &p.b.Writes[i]
+		r, err := p.row(w.Key)
+		if err != nil || w.If != store.AnyVersion && r.version != w.If {
+			return store.Conflict(w.Key), err
+		}
+	}
+	return nil, nil
+}
+
+// apply computes the rows after the batch.
+func (p *plan) apply() (failed, err error) {
+	for i := range p.b.Writes {
+		w := &p.b.Writes[i]
+		r := p.rows[w.Key] // check has read it
+		if !r.written {
+			r.written = true
+			p.order = append(p.order, w.Key)
+		}
+		p.writes++
+		switch w.Op {
+		case store.Put:
+			r.value, r.expires = w.Value, store.Expiry(p.t.now, w.TTL)
+		case store.Increment:
+			value, n, err := store.Add(w.Key, r.value, w.Delta)
+			if err != nil {
+				return err, nil
+			}
+			r.value = value
+			p.integers = append(p.integers, n)
+		case store.Delete:
+			r.value, r.expires = nil, 0
+		}
+		r.version = p.writes
+	}
+	for _, key := range p.order {
+		r := p.rows[key]
+		p.bytes -= r.stored
+		if r.had {
+			p.keys--
+		}
+		if r.value != nil {
+			p.bytes += itemBytes(key, r.value)
+			p.keys++
+		}
+	}
+	return nil, nil
+}
+
+// checkAnswer checks that the call of the batch has not been executed, and counts its answer.
+func (p *plan) checkAnswer() (failed, err error) {
+	a := p.b.Answer
+	if a == nil {
+		return nil, nil
+	}
+	var sum []byte
+	var state store.AnswerState
+	var length, expires int64
+	err = p.t.seen.QueryRowContext(p.t.ctx, string(p.b.Object), string(a.Call.Principal), a.Call.Key).
+		Scan(&sum, &state, &length, &expires)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		if p.usage.answers >= store.MaxAnswers {
+			return store.TooManyAnswers(p.b.Object), nil
+		}
+		p.answers++
+	case err != nil:
+		return nil, err
+	case !store.Expired(expires, p.t.now) && (state != store.Begun || string(sum) != string(a.Sum[:])):
+		return store.Repeated(a.Call), nil
+	default:
+		p.bytes -= answerBytes(string(a.Call.Principal), a.Call.Key, length)
+	}
+	p.bytes += a.Bytes()
+	return nil, nil
+}
+
+func answerBytes(principal, key string, reply int64) int64 {
+	return int64(len(principal)+len(key)) + reply + store.AnswerBytes
+}
+
+// checkQuota compares the usage after the batch with the quotas. Before it fails, it removes all keys that have expired.
+func (p *plan) checkQuota() (failed, err error) {
+	lim := p.b.Limits.WithDefaults()
+	quota := func() error {
+		return store.CheckQuota(lim, p.usage.bytes+p.bytes, p.t.owner.bytes+p.bytes, p.bytes)
+	}
+	if failed = quota(); failed == nil {
+		return nil, nil
+	}
+	n, err := p.t.purge(store.MaxWrites)
+	if n == 0 || err != nil {
+		return failed, err
+	}
+	for _, key := range p.order { // the purge may have removed rows of the batch
+		r := p.rows[key]
+		fresh, err := p.t.readRow(p.b.Object, key)
+		if err != nil {
+			return nil, err
+		}
+		if r.had && !fresh.had {
+			p.bytes += r.stored
+			p.keys++
+			r.had, r.stored = false, 0
+		}
+	}
+	return quota(), nil
+}
+
+// write writes the rows and the answer.
+func (p *plan) write() error {
+	t, id := p.t, string(p.b.Object)
+	for _, key := range p.order {
+		r := p.rows[key]
+		var err error
+		switch {
+		case r.value != nil:
+			_, err = t.put.ExecContext(t.ctx, id, key, string(r.value), r.version, r.expires)
+		case r.had:
+			_, err = t.remove.ExecContext(t.ctx, id, key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if a := p.b.Answer; a != nil {
+		reply := a.Payload
+		if reply == nil {
+			reply = []byte{}
+		}
+		_, err := t.putSeen.ExecContext(t.ctx, id, string(a.Call.Principal), a.Call.Key, a.Sum[:], a.State, a.Exception,
+			reply, store.Expiry(t.now, a.TTL))
+		if err != nil {
+			return err
+		}
+	}
+	t.owner.writes = p.writes
+	if len(p.order) > 0 || p.b.Answer != nil {
+		t.add(p.usage, p.bytes, p.keys, p.answers)
+	}
+	return nil
+}
+
+// expired is a row that has expired.
+type expired struct {
+	object, principal, key string
+	bytes                  int64
+}
+
+// purge removes at most n keys and n answers that have expired, and returns the number of the larger list.
+func (t *transaction) purge(n int) (removed int, err error) {
+	rows, err := t.collect(t.expiredRows, n, false)
+	if err != nil {
+		return 0, err
+	}
+	for _, x := range rows {
+		if _, err := t.remove.ExecContext(t.ctx, x.object, x.key); err != nil {
+			return 0, err
+		}
+		u, err := t.load(object.ID(x.object))
+		if err != nil {
+			return 0, err
+		}
+		t.add(u, -(int64(len(x.key)) + x.bytes + store.ItemBytes), -1, 0)
+	}
+	answers, err := t.collect(t.expiredAnswer, n, true)
+	if err != nil {
+		return 0, err
+	}
+	for _, x := range answers {
+		if _, err := t.removeSeen.ExecContext(t.ctx, x.object, x.principal, x.key); err != nil {
+			return 0, err
+		}
+		u, err := t.load(object.ID(x.object))
+		if err != nil {
+			return 0, err
+		}
+		t.add(u, -answerBytes(x.principal, x.key, x.bytes), 0, -1)
+	}
+	return max(len(rows), len(answers)), nil
+}
+
+// collect returns at most n expired rows.
+func (t *transaction) collect(from *sql.Stmt, n int, answers bool) (list []expired, err error) {
+	rows, err := from.QueryContext(t.ctx, t.now, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err has the errors of reading
+	for rows.Next() {
+		var x expired
+		to := []any{&x.object, &x.key, &x.bytes}
+		if answers {
+			to = []any{&x.object, &x.principal, &x.key, &x.bytes}
+		}
+		if err := rows.Scan(to...); err != nil {
+			return nil, err
+		}
+		list = append(list, x)
+	}
+	return list, rows.Err()
+}
