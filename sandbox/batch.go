@@ -46,11 +46,13 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		if kwargs := calls[i].Keywords; kwargs != nil {
 			s.l.Push(kwargs.Value())
 		}
+		mark := s.durable.Mark()
 		raised, limit := s.run(s.l.Top() - 1)
 		if limit != nil {
 			return Outcome{}, limit
 		}
 		if raised != nil {
+			s.durable.Rollback(mark)
 			end = &batchEnd{}
 			end.class, end.args = s.exceptions.Parts(raised.Value)
 			break
@@ -62,6 +64,7 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			return Outcome{}, err
 		}
 		if end != nil {
+			s.durable.Rollback(mark)
 			break
 		}
 		s.batchValues.results = append(s.batchValues.results, v)

@@ -60,6 +60,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	} else {
 		out, err = s.invoke(r)
 	}
+	out, err = s.commit(out, err)
 	ends := out.Stream == nil && s.def.Mode == object.PerCall && s.def.Close != nil && s.broken == nil
 	if ends {
 		s.meter.Pause() // close continues the budget of the call
@@ -70,6 +71,19 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 		out.Broken = s.broken != nil
 	}
 	return out, err
+}
+
+// commit makes the writes of a call durable, before its result may leave the object. The writes of a call that failed
+// are dropped.
+func (s *State) commit(out Outcome, err error) (Outcome, error) {
+	if err != nil || out.Exception {
+		s.durable.Discard()
+		return out, err
+	}
+	if err := s.flush(); err != nil {
+		return Outcome{}, err
+	}
+	return out, nil
 }
 
 // enter makes r the running call.

@@ -29,7 +29,11 @@ func (s *State) Handover(ctx context.Context, to object.Sink) (ok bool, err erro
 		return false, limit
 	}
 	if raised != nil {
+		s.durable.Discard()
 		return false, s.exceptions.Error(raised.Value)
+	}
+	if err := s.flush(); err != nil {
+		return false, err
 	}
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.enc.Start(to, s.p.classes, "state")

@@ -43,6 +43,7 @@ func (s *State) freshGlobals() {
 	}
 	hearth := s.env.GetString("hearth").AsTable()
 	hearth.SetString("log", log.Value())
+	hearth.SetString("store", s.durable.Table().Value())
 	hearth.SetString("null", s.types.Null)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/definition"
+	"github.com/hearthhost/hearth/sandbox/durable"
 	"github.com/hearthhost/hearth/sandbox/exception"
 	"github.com/hearthhost/hearth/sandbox/heapsnap"
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -33,6 +34,7 @@ type State struct {
 	exceptions *exception.Converter
 	loggers    map[string]lua.Value // functions of hearth.log
 	proxies    *proxy.Library
+	durable    *durable.Library
 
 	modules *modules.Loader
 
@@ -100,6 +102,15 @@ func (p *Program) emptyState() *State {
 		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
 	})
 	s.modules = modules.NewLoader(s.vm, p.modules, p.services.Shown)
+	s.durable = durable.New(durable.Config{
+		Object:   func() object.ID { return s.p.id },
+		Services: p.services,
+		Types:    s.types,
+		Meter:    s.meter,
+		Build:    s.build,
+		Encode:   s.enc,
+		Running:  s.running,
+	})
 	s.proxies = proxy.New(proxy.Config{
 		From:     p.id,
 		Services: p.services,
@@ -109,6 +120,7 @@ func (p *Program) emptyState() *State {
 		Build:    s.build,
 		Encode:   s.enc,
 		Running:  s.running,
+		Before:   s.durable.Gate,
 	})
 	s.openLibraries()
 	return s
@@ -224,6 +236,7 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 		s.dropHiddenState()
 	}
 	s.used = true
+	s.durable.Fresh()
 	s.self = s.l.NewTable(0, 0)
 	s.self.SetMeta(s.def.Meta)
 	if s.def.Init == nil {
@@ -242,10 +255,24 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	}
 	if raised != nil {
 		s.self = nil
+		s.durable.Discard()
 		return s.exceptions.Error(raised.Value)
+	}
+	if err := s.flush(); err != nil {
+		return err
 	}
 	s.meter.Pause()
 	return nil
+}
+
+// flush commits the writes of the running call, before its result leaves the object. If that fails, the state is
+// broken: it may be ahead of the durable state.
+func (s *State) flush() *object.Error {
+	err := s.durable.Flush(s.ctx)
+	if err != nil {
+		s.broken = err
+	}
+	return err
 }
 
 // dropHiddenState drops hidden state by which a script could detect earlier instances.
@@ -285,6 +312,10 @@ func (s *State) endInstance(ctx context.Context) {
 	if s.def.Close != nil {
 		leave := s.enterHook(ctx, s.def.Close)
 		raised, limit := s.run(1)
+		if raised == nil && limit == nil {
+			limit = s.flush()
+		}
+		s.durable.Discard()
 		leave()
 		if limit != nil {
 			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)

@@ -37,6 +37,7 @@ func (st *Stream) Next(ctx context.Context, r *Request) (ok bool, out Outcome, e
 	s.enter(ctx, r)
 	s.l.Push(st.fn.Value())
 	ok, out, err = st.next(r)
+	out, err = s.commit(out, err)
 	s.leave(&out)
 	if !ok || out.Exception || err != nil {
 		st.fn = nil

@@ -11,6 +11,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/modules"
 	"github.com/hearthhost/hearth/sandbox/services"
 	"github.com/hearthhost/hearth/sandbox/values"
+	"github.com/hearthhost/hearth/service/store/memory"
 )
 
 // TestResult is the result of one test of a script.
@@ -66,6 +67,30 @@ func testServices(s services.Set) services.Set {
 	return s
 }
 
+// withStore returns the program of a test script with another store.
+func (p *Program) withStore(st services.Store) *Program {
+	q := &Program{
+		id:       p.id,
+		file:     p.file,
+		services: p.services,
+		classes:  p.classes,
+		limits:   p.limits,
+		modules:  p.modules,
+		source:   p.source,
+		desc:     p.desc,
+		main:     p.main,
+	}
+	q.services.Store = st
+	return q
+}
+
+// testStore is the durable state of an object in one test: it is empty at the beginning.
+type testStore struct{ memory.Engine }
+
+func (*testStore) Lock(context.Context, object.ID, bool) error { return nil }
+
+func (*testStore) Unlock(object.ID, bool) {}
+
 // isolated calls no object and has no secret. It redacts as the subject's service does.
 type isolated struct{ services.Secrets }
 
@@ -100,7 +125,7 @@ func (p *Program) tests(ctx context.Context, subject *Program) ([]string, error)
 
 // test runs one test and returns its error, or "".
 func (p *Program) test(ctx context.Context, subject *Program, name string) string {
-	s := p.emptyState()
+	s := p.withStore(&testStore{}).emptyState()
 	t, err := s.runTests(ctx, subject)
 	if err != nil {
 		return err.Msg
@@ -187,7 +212,11 @@ func (s *State) handle(d *definition.Definition, self *lua.Table) *lua.Table {
 			for i := 2; i <= n; i++ {
 				L.Push(L.Get(i))
 			}
-			L.CallTop(n, -1)
+			if failed := L.Try(n, -1, lua.Nil); failed != nil {
+				s.durable.Discard() // as at the end of a call that failed
+				L.Raise(failed.Value)
+			}
+			s.durable.Gate(L)
 			return L.Top() - n
 		})
 	}

@@ -255,6 +255,7 @@ var edges = []edge{
 			"sandbox/budget",
 			"sandbox/convert",
 			"sandbox/definition",
+			"sandbox/durable",
 			"sandbox/exception",
 			"sandbox/heapsnap",
 			"sandbox/lua",
@@ -263,6 +264,7 @@ var edges = []edge{
 			"sandbox/proxy",
 			"sandbox/services",
 			"sandbox/values",
+			"service/store/memory",
 		},
 	},
 	{
@@ -281,6 +283,47 @@ var edges = []edge{
 		why: "it declares the state of objects; the engines are separate, so that a worker links none with SQL",
 		may: []string{
 			"object",
+		},
+	},
+	{
+		pkg: "service/store/value",
+		why: "the worker encodes values, and the host checks them",
+		may: []string{
+			"object",
+		},
+	},
+	{
+		pkg: "service/store/message",
+		why: "both ends of the link encode operations",
+		may: []string{
+			"sandbox/link",
+			"service/store",
+		},
+	},
+	{
+		pkg: "service/storecall",
+		why: "a service of the host handles the ops of workers, and does not depend on an engine",
+		may: []string{
+			"object",
+			"sandbox/hostcall",
+			"sandbox/link",
+			"service/store",
+			"service/store/message",
+			"service/store/value",
+		},
+	},
+	{
+		pkg: "sandbox/durable",
+		why: "it uses the store through an interface and imports nothing else of the engine",
+		may: []string{
+			"object",
+			"sandbox/budget",
+			"sandbox/convert",
+			"sandbox/lua",
+			"sandbox/services",
+			"sandbox/values",
+			"service/store",
+			"service/store/value",
 		},
 	},
 	{
@@ -306,6 +349,7 @@ var edges = []edge{
 		may: []string{
 			"object",
 			"sandbox/values",
+			"service/store",
 		},
 	},
 	{
@@ -826,6 +870,8 @@ var edges = []edge{
 			"sandbox/link",
 			"sandbox/services",
 			"sandbox/worker/bounded",
+			"service/store",
+			"service/store/message",
 		},
 	},
 	{
@@ -1704,6 +1750,15 @@ func TestObjectImportsTheStandardLibraryOnly(t *testing.T) {
 	t.Error("there is no package object")
 }
 
+// workerStore has the packages of the store that a worker process links: declarations, encodings, and the engine for
+// tests of scripts.
+var workerStore = []string{
+	"service/store",
+	"service/store/memory",
+	"service/store/message",
+	"service/store/value",
+}
+
 // TestWorkerImports checks all packages of a worker process, direct and indirect: a program that only runs scripts
 // links no policy, no plugins, nothing of the host, and no module except those that confine it.
 func TestWorkerImports(t *testing.T) {
@@ -1728,6 +1783,7 @@ func TestWorkerImports(t *testing.T) {
 		switch {
 		case path == module+"/cmd/hearth-worker":
 		case own(path) && slices.Contains([]string{"codec", "internal", "object", "sandbox", "wire"}, dir):
+		case own(path) && slices.Contains(workerStore, short(path)):
 		case standard(path), strings.HasPrefix(path, "golang.org/x/sys/"):
 		case strings.HasPrefix(path, "github.com/landlock-lsm/"), strings.HasPrefix(path, "kernel.org/pub/linux/libs/"):
 		default:

@@ -531,6 +531,18 @@ func (e *Encoder) Arguments(to object.Sink, classes Classes, args []lua.Value, k
 	return e.dict(kwargs)
 }
 
+// Single writes one value with at most max bytes of texts while the script runs. The texts do not count for the result
+// of the call. name begins the path in error messages.
+func (e *Encoder) Single(to object.Sink, name string, v lua.Value, max int) error {
+	left, limit := e.textLeft, e.textLimit
+	e.SetTextLimit(max)
+	e.Start(to, nil, name)
+	e.running = true
+	err := e.Value(v)
+	e.textLeft, e.textLimit = left, limit
+	return err
+}
+
 // Results writes the values on the stack of L as one value. Zero values become None, and several values a tuple.
 func (e *Encoder) Results(L *lua.Thread) error {
 	n := L.Top()

@@ -14,6 +14,7 @@ const (
 	Objects Service = 1 // calls of other objects
 	Log     Service = 2 // lines for the host's log
 	Secrets Service = 3 // values that the policy grants to an object
+	Store   Service = 4 // durable state of objects
 )
 
 // MaxService is the largest number of a service.
@@ -28,6 +29,8 @@ func (s Service) String() string {
 		return "log"
 	case Secrets:
 		return "secrets"
+	case Store:
+		return "store"
 	}
 	return fmt.Sprintf("service %d", uint8(s))
 }
@@ -43,6 +46,11 @@ const (
 	LogDropped Op = 2 // number of lines that the worker did not send; no reply
 	LogFailure Op = 3 // why the request failed, as text, before its Reply; no reply
 	LogLost    Op = 4 // an instance ended and its state with it: why, as text; no reply
+
+	StoreGet    Op = 1 // key; the reply is an item
+	StoreList   Op = 2 // range; the reply is a page of items
+	StoreCommit Op = 3 // batch; the reply is its result, after the batch is durable
+	StoreSettle Op = 4 // waits for the object's commits that have begun; the reply is empty
 
 	SecretsGrant Op = 1 // push: all secrets of one object, see [Encoder.PutSecrets]
 )

@@ -24,6 +24,10 @@
 //	log      failure  HostCall   text                 none
 //	log      lost     HostCall   text                 none
 //	secrets  grant    HostPush   object, its secrets  none
+//	store    get      HostCall   key                  item
+//	store    list     HostCall   range                items
+//	store    commit   HostCall   batch                result, when the batch is durable
+//	store    settle   HostCall   nothing              nothing
 //
 // The id of a HostCall frame is chosen by the worker, and [HostReply] has the same id. Id 0 marks an op without a
 // reply. The worker keeps one table of the host calls that wait for their reply. The host bounds how many are in

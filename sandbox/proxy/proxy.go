@@ -44,6 +44,8 @@ type Config struct {
 	// Running returns the context of the running call, and nil while the script is loaded. Exclusive reports that From
 	// has one instance, which serves no other call meanwhile.
 	Running func() (ctx context.Context, exclusive bool)
+	// Before is called before each call of another object: the call is an effect that others see.
+	Before func(L *lua.Thread)
 }
 
 // New returns the library of a state, and adds their methods to its types.
@@ -157,6 +159,9 @@ func (lib *Library) call(L *lua.Thread, p *values.Proxy, kind object.CallKind, n
 		L.RaiseError("other objects can be called while a call is running, not while the script is loaded")
 	}
 	L.Charge(1000)
+	if lib.cfg.Before != nil {
+		lib.cfg.Before(L)
+	}
 	// The builder and the encoder are free while Lua runs: each use starts with Start.
 	lib.cfg.Build.Start(convert.ForValues, nil)
 	call := &services.ObjectCall{

@@ -1,5 +1,5 @@
 // Package services declares the services that the process around the Lua engine offers to running objects: calls of
-// other objects, the log, and secrets.
+// other objects, the log, secrets, and durable state.
 //
 // The engine uses the interfaces and does not import an implementation. The worker process implements them over its
 // link to the host (sandbox/worker/services). A service that is missing fails, and does not end the call.
@@ -10,6 +10,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/values"
+	"github.com/hearthhost/hearth/service/store"
 )
 
 // Set has the services of the process around the engine that a running object can use. Their methods may be
@@ -18,6 +19,22 @@ type Set struct {
 	Objects Objects // nil: every call of another object fails
 	Log     Log     // nil: log lines are dropped
 	Secrets Secrets // nil: no object has a secret, and texts are not redacted
+	Store   Store   // nil: every operation fails
+}
+
+// Store stores the state of objects. The error of a method is safe to show to the script if it is an [object.Error].
+// The context names the running call. See [store.Engine].
+type Store interface {
+	Get(ctx context.Context, id object.ID, key string) (store.Item, error)
+	List(ctx context.Context, id object.ID, r store.Range) (items []store.Item, more bool, err error)
+	// Commit returns when the batch is durable.
+	Commit(ctx context.Context, b *store.Batch) (store.Result, error)
+	// Lock waits until the caller may commit for an object whose calls overlap: shared with other calls that commit, or
+	// alone, for a transaction. After it succeeded, Unlock must follow.
+	Lock(ctx context.Context, id object.ID, shared bool) error
+	Unlock(id object.ID, shared bool)
+	// Settle waits for the commits of an object that have begun, for example by an instance that was killed.
+	Settle(ctx context.Context, id object.ID) error
 }
 
 // Objects calls other objects.
@@ -89,6 +106,9 @@ func (s Set) WithDefaults() Set {
 	if s.Secrets == nil {
 		s.Secrets = noService{}
 	}
+	if s.Store == nil {
+		s.Store = noService{}
+	}
 	return s
 }
 
@@ -104,3 +124,23 @@ func (noService) Line(object.ID, string, string) {}
 func (noService) Secret(object.ID, string) (string, bool) { return "", false }
 
 func (noService) Redact(text string, most int) string { return text[:min(most, len(text))] }
+
+var errNoStore = object.Errorf(object.CodeUnavailable, "store: this object has no durable state here")
+
+func (noService) Get(context.Context, object.ID, string) (store.Item, error) {
+	return store.Item{}, errNoStore
+}
+
+func (noService) List(context.Context, object.ID, store.Range) ([]store.Item, bool, error) {
+	return nil, false, errNoStore
+}
+
+func (noService) Commit(context.Context, *store.Batch) (store.Result, error) {
+	return store.Result{}, errNoStore
+}
+
+func (noService) Lock(context.Context, object.ID, bool) error { return errNoStore }
+
+func (noService) Unlock(object.ID, bool) {}
+
+func (noService) Settle(context.Context, object.ID) error { return errNoStore }

@@ -54,7 +54,8 @@ func Full(what, limit string, max int64) error {
 // NotInteger returns the error for an increment of a value that is not an integer, or that leaves the range of integers
 // up to 2^53.
 func NotInteger(key string) error {
-	e := object.Errorf(object.CodeInvalid, "store: the value of %s is not an integer of at most 2^53; not stored", Shown(key))
+	e := object.Errorf(object.CodeInvalid, "store: the value of %s is not an integer of at most 2^53; not stored",
+		Shown(key))
 	e.Class = "TypeError"
 	return e
 }

@@ -32,7 +32,7 @@ type Engine interface {
 	List(ctx context.Context, id object.ID, r Range) (items []Item, more bool, err error)
 	// Commit makes a batch durable. After an error nothing of it is stored, except that after [ErrUnknown] it may be.
 	Commit(ctx context.Context, b *Batch) (Result, error)
-	// Answer returns the answer that is stored for a call, false if there is none or if it has expired.
+	// Answer returns the answer that is stored for a call, false for a missing or expired one.
 	Answer(ctx context.Context, id object.ID, call CallKey) (Answer, bool, error)
 	// Settle waits for the commits of an object that have begun.
 	Settle(ctx context.Context, id object.ID) error

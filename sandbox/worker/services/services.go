@@ -26,6 +26,7 @@ type Set struct {
 	calls   hostCalls
 	objects objects
 	secrets secrets
+	durable durable
 }
 
 // New returns the services of a worker whose link to the host is l.
@@ -33,6 +34,7 @@ func New(l Link) *Set {
 	s := &Set{}
 	s.calls.link = l
 	s.objects.calls = &s.calls
+	s.durable.calls = &s.calls
 	s.objects.message.Store(object.DefaultMessageBytes)
 	s.Log.init(&s.calls, &s.secrets)
 	return s
@@ -40,7 +42,7 @@ func New(l Link) *Set {
 
 // Sandbox returns the services in the form in which a program uses them.
 func (s *Set) Sandbox() services.Set {
-	return services.Set{Objects: &s.objects, Log: &s.Log, Secrets: &s.secrets}
+	return services.Set{Objects: &s.objects, Log: &s.Log, Secrets: &s.secrets, Store: &s.durable}
 }
 
 // Allow sets the limits of a version of an object.

@@ -135,8 +135,12 @@ func (t *tenant) check(b *store.Batch) error {
 	if b.Answer == nil {
 		return nil
 	}
-	if a, ok := t.answers[b.Object][b.Answer.Call]; ok && (a.State != store.Begun || a.Sum != b.Answer.Sum) {
+	a, ok := t.answers[b.Object][b.Answer.Call]
+	switch {
+	case ok && (a.State != store.Begun || a.Sum != b.Answer.Sum):
 		return store.Repeated(b.Answer.Call)
+	case !ok && len(t.answers[b.Object]) >= store.MaxAnswers:
+		return store.TooManyAnswers(b.Object)
 	}
 	return nil
 }
@@ -170,9 +174,6 @@ func (t *tenant) apply(b *store.Batch, now int64) (r store.Result, err error) {
 		if answers == nil {
 			answers = map[store.CallKey]answer{}
 		}
-		if _, ok := answers[a.Call]; !ok && len(answers) >= store.MaxAnswers {
-			return store.Result{}, store.TooManyAnswers(b.Object)
-		}
 		kept := *a
 		kept.Payload = bytes.Clone(a.Payload)
 		answers[a.Call] = answer{kept, store.Expiry(now, a.TTL)}
@@ -189,7 +190,7 @@ func (t *tenant) apply(b *store.Batch, now int64) (r store.Result, err error) {
 	return r, nil
 }
 
-// purge removes what has expired.
+// purge removes expired keys and answers.
 func (t *tenant) purge(now int64) {
 	for _, keys := range t.objects {
 		maps.DeleteFunc(keys, func(_ string, it item) bool { return store.Expired(it.expires, now) })

@@ -116,7 +116,8 @@ func (e *Engine) Answer(ctx context.Context, id object.ID, call store.CallKey) (
 	defer e.release(f)
 	a.Call = call
 	var sum []byte
-	err = f.answer.QueryRowContext(context.Background(), string(id), string(call.Principal), call.Key, e.clock.Millis()).
+	now := e.clock.Millis()
+	err = f.answer.QueryRowContext(context.Background(), string(id), string(call.Principal), call.Key, now).
 		Scan(&sum, &a.State, &a.Exception, &a.Payload)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):

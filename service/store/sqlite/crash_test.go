@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// clients is the number of goroutines of a writer process. Each has keys of its own and one that all share.
+// clients is the number of goroutines of a writer process. Each has separate keys and one that all share.
 const clients = 8
 
 // runWriter increments keys from several goroutines until it is killed. For each operation it writes a line before and

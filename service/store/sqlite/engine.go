@@ -2,7 +2,7 @@
 //
 // A file is in WAL mode with synchronous=FULL: a commit has returned from fsync when it is acknowledged. One goroutine
 // for each open file commits. The batches that arrive while it waits for the disk are in its next transaction, see
-// writer. Readers use connections of their own, which do not wait for it.
+// writer. Readers use other connections, which do not wait for it.
 //
 // Nothing outside of this package supplies SQL: all statements are constants, and keys and values are their parameters.
 // Only this package opens the files. Another open of the same file in this process would release SQLite's locks when it
@@ -51,7 +51,7 @@ type Engine struct {
 	mu     sync.Mutex // guards the fields below
 	files  map[object.Tenant]*file
 	use    uint64        // number of uses so far
-	freed  chan struct{} // closed when a file becomes idle or is closed; nil: nobody waits
+	freed  chan struct{} // closed when a file becomes idle or is closed; nil: no caller waits
 	closed bool
 }
 

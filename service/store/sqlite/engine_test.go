@@ -229,7 +229,7 @@ func TestRelease(t *testing.T) {
 		_, err := second.Commit(t.Context(), put("acme.a", "k", "2"))
 		done <- err
 	}()
-	for len(first.Wanted()) == 0 { // the second process waits
+	for len(first.Requested()) == 0 { // the second process waits
 		time.Sleep(time.Millisecond)
 	}
 	commit(t, first, put("acme.a", "k", "3"))

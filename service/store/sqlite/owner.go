@@ -11,24 +11,24 @@ import (
 )
 
 const (
-	selectOwner = `SELECT epoch, node, incarnation, released, wanted, writes, bytes, keys FROM owner`
-	takeOwner   = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, wanted = ''`
-	wantOwner   = `UPDATE owner SET wanted = ?`
-	freeOwner   = `UPDATE owner SET released = 1, wanted = '' WHERE epoch = ? AND incarnation = ?`
+	selectOwner  = `SELECT epoch, node, incarnation, released, requested, writes, bytes, keys FROM owner`
+	takeOwner    = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, requested = ''`
+	requestOwner = `UPDATE owner SET requested = ?`
+	freeOwner    = `UPDATE owner SET released = 1, requested = '' WHERE epoch = ? AND incarnation = ?`
 )
 
 // owner is the row of table owner.
 type owner struct {
-	token    store.Token
-	released bool
-	wanted   string
-	writes   int64
-	bytes    int64
-	keys     int64
+	token     store.Token
+	released  bool
+	requested string
+	writes    int64
+	bytes     int64
+	keys      int64
 }
 
 func readOwner(row interface{ Scan(...any) error }) (o owner, err error) {
-	err = row.Scan(&o.token.Epoch, &o.token.Node, &o.token.Incarnation, &o.released, &o.wanted, &o.writes, &o.bytes,
+	err = row.Scan(&o.token.Epoch, &o.token.Node, &o.token.Incarnation, &o.released, &o.requested, &o.writes, &o.bytes,
 		&o.keys)
 	return o, err
 }
@@ -36,8 +36,8 @@ func readOwner(row interface{ Scan(...any) error }) (o owner, err error) {
 // acquireInterval is the time between two attempts to acquire a store that another process owns.
 const acquireInterval = 2 * time.Millisecond
 
-// own acquires the store and starts its writer. It waits until another owner that is alive releases the store, and takes
-// it after Config.TakeOver. The caller holds opening.
+// own acquires the store and starts its writer. It waits until another owner that is alive releases the store, and
+// takes it after Config.TakeOver. The caller holds opening.
 func (f *file) own(ctx context.Context) error {
 	if f.writer != nil {
 		f.writer.stop()
@@ -69,7 +69,7 @@ func (f *file) own(ctx context.Context) error {
 	}
 }
 
-// tryOwn takes the store if nobody else owns it, or with force. Otherwise it requests the store from its owner and
+// tryOwn takes the store if it has no other owner, or with force. Otherwise it requests the store from its owner and
 // returns a zero token.
 func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
 	ctx := context.Background()
@@ -85,8 +85,8 @@ func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
 	me := f.e.incarnation
 	foreign := o.token.Incarnation != me && !o.released && f.e.cfg.Alive != nil && f.e.cfg.Alive(o.token.Incarnation)
 	if foreign && !force {
-		if o.wanted != me {
-			if _, err := tx.ExecContext(ctx, wantOwner, me); err != nil {
+		if o.requested != me {
+			if _, err := tx.ExecContext(ctx, requestOwner, me); err != nil {
 				return t, err
 			}
 		}
@@ -112,12 +112,12 @@ func (e *Engine) Token(ctx context.Context, tenant object.Tenant) (store.Token, 
 	return f.token, nil
 }
 
-// Wanted returns the tenants whose stores this process owns and another one waits for.
-func (e *Engine) Wanted() (tenants []object.Tenant) {
+// Requested returns the tenants whose stores this process owns and another one waits for.
+func (e *Engine) Requested() (tenants []object.Tenant) {
 	for _, f := range e.owned() {
-		var wanted string
-		err := f.read.QueryRowContext(context.Background(), `SELECT wanted FROM owner`).Scan(&wanted)
-		if err == nil && wanted != "" && wanted != e.incarnation {
+		var requested string
+		err := f.read.QueryRowContext(context.Background(), `SELECT requested FROM owner`).Scan(&requested)
+		if err == nil && requested != "" && requested != e.incarnation {
 			tenants = append(tenants, f.tenant)
 		}
 		e.release(f)

@@ -47,7 +47,7 @@ var migrations = [schemaVersion]string{
 		node        TEXT NOT NULL,
 		incarnation TEXT NOT NULL,
 		released    INTEGER NOT NULL,
-		wanted      TEXT NOT NULL, -- incarnation that waits for the store
+		requested      TEXT NOT NULL, -- incarnation that waits for the store
 		writes      INTEGER NOT NULL, -- writes so far: the source of versions
 		bytes       INTEGER NOT NULL,
 		keys        INTEGER NOT NULL

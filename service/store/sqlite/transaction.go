@@ -155,7 +155,7 @@ func (t *transaction) apply(b *store.Batch) (result store.Result, failed, err er
 	if plan.usage, err = t.load(b.Object); err != nil {
 		return result, nil, err
 	}
-	for _, step := range []func() (failed, err error){plan.check, plan.apply, plan.checkAnswer, plan.checkQuota} {
+	for _, step := range []func() (failed, err error){plan.check, plan.checkAnswer, plan.apply, plan.checkQuota} {
 		if failed, err := step(); failed != nil || err != nil {
 			return store.Result{}, failed, err
 		}
@@ -281,7 +281,7 @@ func answerBytes(principal, key string, reply int64) int64 {
 	return int64(len(principal)+len(key)) + reply + store.AnswerBytes
 }
 
-// checkQuota compares the usage after the batch with the quotas. Before it fails, it removes all keys that have expired.
+// checkQuota compares the usage after the batch with the quotas. Before it fails, it removes expired keys.
 func (p *plan) checkQuota() (failed, err error) {
 	lim := p.b.Limits.WithDefaults()
 	quota := func() error {
