@@ -62,7 +62,8 @@ func TestMalformed(t *testing.T) {
 		`{"$int": "x"}`,
 		`{"$int": "01"}`, `{"$x": 1}`, `{"$tuple": 1}`,
 		`{"$set": [1], "a": 2}`, `{"$complex": [1]}`,
-		`{"$complex": [[1,2]]}`, `{"$date": "x"}`, `{"$bytes:?": 1}`, `{"$x:1": 1}`, `{"$int": "1` + strings.Repeat("0", 5000) + `"}`,
+		`{"$complex": [[1,2]]}`, `{"$date": "x"}`, `{"$bytes:?": 1}`, `{"$x:1": 1}`,
+		`{"$int": "1` + strings.Repeat("0", 5000) + `"}`,
 		strings.Repeat("[", 65) + strings.Repeat("]", 65),
 		strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65),
 	} {
