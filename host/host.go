@@ -48,6 +48,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/launch"
+	"github.com/hearthhost/hearth/service/store/sqlite"
+	"github.com/hearthhost/hearth/service/storecall"
 	"github.com/hearthhost/hearth/transport"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -90,6 +92,7 @@ type Host struct {
 	audit    *audit.Log         // nil: no audit log
 	lock     *upgrade.StateLock // nil until Listen
 	retired  chan retirement    // holds one
+	store    *sqlite.Engine     // durable state of objects
 
 	listeners []*transport.Listener
 	inherited []string // names of listeners that use an inherited socket
@@ -146,11 +149,15 @@ func (h *Host) compose() (err error) {
 		Usage:    &h.usage,
 		Log:      cfg.Log,
 	})
+	if err := h.newStore(); err != nil {
+		return err
+	}
 	h.backends = backend.New(backend.Config{
 		Worker:     cfg.Worker,
 		Shim:       cfg.Shim,
 		StateDir:   cfg.Policy.State,
 		ObjectCall: h.dispatch.ObjectCall,
+		Store:      storecall.New(h.store, h.storeLimits),
 		Secrets:    h.current.Secrets,
 		Usage:      &h.usage,
 		Shares:     &h.shares,
@@ -384,6 +391,7 @@ func (h *Host) drain() {
 	h.admin.Close()
 	h.tracer.Close()
 	h.backends.RemoveSockets()
+	h.closeStore()
 	h.closeAudit()
 	h.closeLoops()
 	h.lock.Release(true)

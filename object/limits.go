@@ -33,12 +33,17 @@ type Limits struct {
 	Sessions int `json:"sessions,omitempty"`
 	// LogLines bounds the log lines of an object per second; default 100. Further lines are counted and dropped.
 	LogLines int `json:"log_lines,omitempty"`
+	// StoreBytes bounds the durable state of an object; default 64 MiB. StoreValue bounds one value of it; default 1 MiB,
+	// maximum 4 MiB.
+	StoreBytes int64 `json:"store,omitempty"`
+	StoreValue int   `json:"store_value,omitempty"`
 }
 
 // Maxima of limits.
 const (
 	MaxSourceBytes  = 1 << 20
 	MaxMessageBytes = 32 << 20 // of a call or a reply
+	MaxStoreValue   = 4 << 20  // of a value in the durable state
 )
 
 // MaxBatch bounds the calls of a batch.
@@ -76,6 +81,8 @@ func (l Limits) WithDefaults() Limits {
 	l.Parallel = orDefault(l.Parallel, 64)
 	l.Sessions = orDefault(l.Sessions, 1000)
 	l.LogLines = orDefault(l.LogLines, 100)
+	l.StoreBytes = orDefault(l.StoreBytes, 64<<20)
+	l.StoreValue = min(orDefault(l.StoreValue, 1<<20), MaxStoreValue)
 	return l
 }
 
@@ -95,6 +102,8 @@ func (l Limits) WithBase(base Limits) Limits {
 		Parallel:      orDefault(l.Parallel, base.Parallel),
 		Sessions:      orDefault(l.Sessions, base.Sessions),
 		LogLines:      orDefault(l.LogLines, base.LogLines),
+		StoreBytes:    orDefault(l.StoreBytes, base.StoreBytes),
+		StoreValue:    orDefault(l.StoreValue, base.StoreValue),
 	}
 }
 

@@ -17,9 +17,11 @@ type TenantSettings struct {
 	Processes   int
 	CPUs        float64
 
-	Idle   time.Duration // a worker without calls and without state stops after this time; 0: a default
-	Weight int           // share of the host while other tenants wait; 0: 1
-	Gate   bool          // a changed script must pass its tests before it serves
+	Idle       time.Duration // a worker without calls and without state stops after this time; 0: a default
+	Weight     int           // share of the host while other tenants wait; 0: 1
+	StoreBytes int64         // bound of the durable state of all objects; 0: a default
+
+	Gate bool // a changed script must pass its tests before it serves
 
 	DefaultLimits object.Limits               // limits of objects without their own
 	ObjectLimits  map[object.ID]object.Limits // limits of objects with their own

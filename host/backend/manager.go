@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/loop"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/service/objectcall"
 )
@@ -30,6 +31,7 @@ type Config struct {
 	Shim       []string // command that becomes a plugin; required if there are plugins
 	StateDir   string   // folder of the host's state; the sockets of plugins are below it
 	ObjectCall objectcall.Caller
+	Store      hostcall.Service           // durable state of objects
 	Secrets    func() *credential.Secrets // returns the secrets in force
 	Usage      *usage.Registry
 	Shares     *admit.Shares

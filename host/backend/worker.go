@@ -38,7 +38,7 @@ func (m *Manager) NewWorker(
 		Argv:     m.cfg.Worker,
 		Confine:  Confinement(settings),
 		Idle:     settings.Idle,
-		Services: []hostcall.Service{objectcall.New(m.cfg.ObjectCall)},
+		Services: []hostcall.Service{objectcall.New(m.cfg.ObjectCall), m.cfg.Store},
 		Log:      m.cfg.WorkerLog,
 		Loop:     m.cfg.Loop,
 		Pool:     m.cfg.Pool,

@@ -36,6 +36,7 @@ const (
 // Config has the parts of a state that the library needs.
 type Config struct {
 	Object   func() object.ID // whose state it is
+	MaxValue int              // bytes of a value
 	Services services.Set
 	Types    *values.Types
 	Meter    *budget.Meter
@@ -334,6 +335,10 @@ func (lib *Library) put(L *lua.Thread) int {
 	o := lib.options(L, 3)
 	_, exclusive := lib.context(L)
 	doc := lib.encode(L, "store.put: value", L.Get(2))
+	if len(doc) > lib.cfg.MaxValue {
+		lib.raise(L, object.Errorf(object.CodeTooLarge, "store: the value of %s is %d bytes, at most %d (store_value)",
+			store.Shown(key), len(doc), lib.cfg.MaxValue))
+	}
 	w := store.Write{Op: store.Put, Key: key, Value: doc, TTL: o.ttl, If: o.version}
 	if o.version != store.AnyVersion {
 		if !exclusive && !lib.inside {

@@ -99,4 +99,9 @@ const Large = readBuffer
 
 // FrameBytes bounds a frame with a message of this size, in bytes: escapes can double a text, and the other fields take
 // up to 1 MiB.
+//
+// Frames of a batch of the store are bounded by FrameBytes(MinMessageBytes), whatever the largest message is.
 func FrameBytes(message int) int { return 2*message + 1<<20 }
+
+// MinMessageBytes is the least message for which a link is bounded.
+const MinMessageBytes = 4 << 20

@@ -149,7 +149,7 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
 	}
-	p.in.Limit(link.FrameBytes(p.resultBytes))
+	p.in.Limit(link.FrameBytes(max(p.resultBytes, link.MinMessageBytes)))
 	p.flush, p.ready = p.flushStaged, func() { p.Ready(true) }
 	if err := p.watch(conn); err != nil {
 		return nil, err

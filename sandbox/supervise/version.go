@@ -273,7 +273,7 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 	p.maxDurations[v.ID] = max(p.maxDurations[v.ID], v.Limits.MaxDuration)
 	if v.Limits.ResultBytes > p.resultBytes {
 		p.resultBytes = v.Limits.ResultBytes
-		p.in.Limit(link.FrameBytes(p.resultBytes))
+		p.in.Limit(link.FrameBytes(max(p.resultBytes, link.MinMessageBytes)))
 	}
 	p.grant(v.ID)
 	if !p.libs[v.Libs] {

@@ -152,9 +152,9 @@ func CheckQuota(lim Limits, objectBytes, tenantBytes, added int64) error {
 	case added <= 0: // deletes are always possible
 		return nil
 	case objectBytes > lim.ObjectBytes:
-		return Full("object", "store", lim.ObjectBytes)
+		return Full("object", "object_store", lim.ObjectBytes)
 	case tenantBytes > lim.TenantBytes:
-		return Full("tenant", "tenant_store", lim.TenantBytes)
+		return Full("tenant", "store", lim.TenantBytes)
 	}
 	return nil
 }

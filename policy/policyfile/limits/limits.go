@@ -47,7 +47,8 @@ func (t *Tenant) Read(b *hclsyntax.Block) {
 	if t.attrs != nil {
 		r.Problems.Add(b.TypeRange, "", "tenant %q already has limits", t.name)
 	}
-	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory"}, objectLimits...)...)
+	a := r.Block(b, append([]string{"memory", "processes", "cpus", "object_memory", "store", "object_store"},
+		objectLimits...)...)
 	r.Unnamed(b)
 	if n, ok := r.Bytes(a, "memory", 32<<20, 1<<40); ok {
 		t.settings.MemoryBytes = n
@@ -62,14 +63,20 @@ func (t *Tenant) Read(b *hclsyntax.Block) {
 	if n, ok := r.Bytes(a, "object_memory", 1<<20, 1<<40); ok {
 		t.settings.DefaultLimits.Memory = n
 	}
+	t.settings.StoreBytes, _ = r.Bytes(a, "store", minStore, 1<<40)
+	t.settings.DefaultLimits.StoreBytes, _ = r.Bytes(a, "object_store", minStore, 1<<40)
 	t.attrs = a
 }
+
+// minStore is the least bound of durable state, in bytes.
+const minStore = 1 << 10
 
 // ReadObject reads the limits block of an object.
 func (t *Tenant) ReadObject(id object.ID, b *hclsyntax.Block) {
 	t.r.Unnamed(b)
-	a := t.r.Block(b, append([]string{"memory"}, objectLimits...)...)
+	a := t.r.Block(b, append([]string{"memory", "store"}, objectLimits...)...)
 	l := t.limits(a)
+	l.StoreBytes, _ = t.r.Bytes(a, "store", minStore, 1<<40)
 	if n, ok := t.r.Bytes(a, "memory", 1<<20, 1<<40); ok {
 		l.Memory = n
 	}
@@ -79,7 +86,7 @@ func (t *Tenant) ReadObject(id object.ID, b *hclsyntax.Block) {
 
 // objectLimits are the limits of an object, except its memory.
 var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue",
-	"parallel", "sessions", "log_lines"}
+	"parallel", "sessions", "log_lines", "store_value"}
 
 // maxDuration is the longest duration of a call. Callers do not wait longer.
 const maxDuration = 30 * time.Second
@@ -98,10 +105,13 @@ func (t *Tenant) limits(a syntax.Attributes) object.Limits {
 		l.MaxDuration = d
 	}
 	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes,
-		"result": &l.ResultBytes} {
+		"result": &l.ResultBytes, "store_value": &l.StoreValue} {
 		most := int64(object.MaxMessageBytes)
-		if name == "source" {
+		switch name {
+		case "source":
 			most = object.MaxSourceBytes
+		case "store_value":
+			most = object.MaxStoreValue
 		}
 		if n, ok := r.Bytes(a, name, 1, most); ok {
 			*to = int(n)

@@ -15,21 +15,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"modernc.org/sqlite"
 
-	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
 )
 
 // Config configures an engine.
 type Config struct {
-	Dir   string           // folder of the files; it is created with mode 0700
+	Dir   string           // folder of the files; the first use creates it with mode 0700
 	Node  string           // name of the host in tokens
 	Clock func() time.Time // nil: [time.Now]
 	// MaxOpen bounds the open files; default 128. The least recently used file is closed first.
@@ -57,7 +55,7 @@ type Engine struct {
 
 var _ store.Engine = (*Engine)(nil)
 
-// New returns an engine for the files of a folder.
+// New returns an engine for the files of a folder. It opens none.
 func New(cfg Config) (*Engine, error) {
 	if cfg.MaxOpen == 0 {
 		cfg.MaxOpen = 128
@@ -67,12 +65,6 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := safefile.CheckFolder(cfg.Dir); err != nil {
-		return nil, err
 	}
 	// The data and the size of a file are synced, its times are not. Where that is not possible, fsync is used.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {

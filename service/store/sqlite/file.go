@@ -14,6 +14,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
 )
@@ -99,6 +100,12 @@ func (f *file) open() (err error) {
 
 // create makes a missing file, which only this process's user may read, and rejects anything but a regular file.
 func (f *file) create() error {
+	if err := os.MkdirAll(f.e.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	if err := safefile.CheckFolder(f.e.cfg.Dir); err != nil {
+		return err
+	}
 	switch info, err := os.Lstat(f.path); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:

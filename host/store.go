@@ -1,0 +1,45 @@
+package host
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/service/store"
+	"github.com/hearthhost/hearth/service/store/sqlite"
+)
+
+// newStore makes the engine of the durable state. It opens no file.
+func (h *Host) newStore() (err error) {
+	node, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	h.store, err = sqlite.New(sqlite.Config{
+		Dir:  filepath.Join(h.cfg.Policy.State, "store"),
+		Node: node,
+		Log:  h.cfg.Log,
+	})
+	return err
+}
+
+// closeStore closes the files of the durable state.
+func (h *Host) closeStore() {
+	if err := h.store.Close(); err != nil {
+		h.log.Error("closing the stores", "err", err)
+	}
+}
+
+// storeLimits returns the limits of an object's durable state.
+func (h *Host) storeLimits(id object.ID) store.Limits {
+	settings := h.current.Snapshot().Policy.Settings[id.Tenant()]
+	if settings == nil {
+		return store.Limits{}
+	}
+	limits := settings.Limits(id).WithDefaults()
+	return store.Limits{
+		ValueBytes:  limits.StoreValue,
+		ObjectBytes: limits.StoreBytes,
+		TenantBytes: settings.StoreBytes,
+	}
+}
