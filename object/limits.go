@@ -33,8 +33,8 @@ type Limits struct {
 	Sessions int `json:"sessions,omitempty"`
 	// LogLines bounds the log lines of an object per second; default 100. Further lines are counted and dropped.
 	LogLines int `json:"log_lines,omitempty"`
-	// StoreBytes bounds the durable state of an object; default 64 MiB. StoreValue bounds one value of it; default 1 MiB,
-	// maximum 4 MiB.
+	// StoreBytes bounds the durable state of an object; default 64 MiB. StoreValue bounds one value of it; default
+	// 1 MiB, maximum 4 MiB.
 	StoreBytes int64 `json:"store,omitempty"`
 	StoreValue int   `json:"store_value,omitempty"`
 }
