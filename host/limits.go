@@ -8,6 +8,7 @@ import (
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/internal/peerlog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/transport"
 )
@@ -37,7 +38,7 @@ func Limits() []Limit {
 		{"running calls while several tenants have calls", strconv.Itoa(admit.DefaultSlots())},
 		{"running oneway calls of a connection", strconv.Itoa(pyro.MaxOneways)},
 		{"item streams of a principal, without a limit", strconv.Itoa(dispatch.MaxStreams)},
-		{"log lines about one principal's connections and oneway calls", strconv.Itoa(pyro.PeerLines) + " a second"},
+		{"log lines about one principal's connections and oneway calls", strconv.Itoa(peerlog.MaxLines) + " a second"},
 		{"size of a regular expression for the name server", strconv.Itoa(builtin.MaxRegexSize)},
 		{"objects calling objects", strconv.Itoa(dispatch.MaxCallDepth) + " deep"},
 	}

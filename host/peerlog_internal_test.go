@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/internal/peerlog"
 )
 
 // safeBuffer is a buffer that is safe for concurrent use.
@@ -40,7 +41,7 @@ func TestLogFlood(t *testing.T) {
 	}
 	h, _ := sharingHost(t, sharesPolicy, setLog, answerOne)
 	begun := time.Now()
-	const connections = 20 * pyro.PeerLines
+	const connections = 20 * peerlog.MaxLines
 	// The length of the key id is zero, which is invalid. The text is longer than a greeting.
 	const greeting = "HRTHMAC1\x00 is no key's name and ends here, after more than the channel's greeting has"
 	for range connections {
@@ -54,13 +55,13 @@ func TestLogFlood(t *testing.T) {
 		_, _ = nc.Read(make([]byte, 100)) // until it is closed
 		nc.Close()
 	}
-	most := pyro.PeerLines * (2 + int(time.Since(begun)/time.Second))
+	most := peerlog.MaxLines * (2 + int(time.Since(begun)/time.Second))
 	if connections > most { // a slow machine may have logged a line for each
 		eventually(t, "the dropped lines are reported", func() bool {
 			return strings.Contains(log.String(), "lines about a peer were dropped")
 		})
 	}
-	if n := strings.Count(log.String(), "connection refused"); n < pyro.PeerLines || n > most {
-		t.Errorf("%d connections made %d lines, want %d to %d", connections, n, pyro.PeerLines, most)
+	if n := strings.Count(log.String(), "connection refused"); n < peerlog.MaxLines || n > most {
+		t.Errorf("%d connections made %d lines, want %d to %d", connections, n, peerlog.MaxLines, most)
 	}
 }

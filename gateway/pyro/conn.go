@@ -671,3 +671,12 @@ func (c *conn) correlate(m, answer *wire.Message) {
 		answer.Corr = newCorrelation()
 	}
 }
+
+// log logs a line about the connection's peer, which may cause many.
+func (c *conn) log(level slog.Level, msg string, attrs ...any) {
+	who := object.Principal("")
+	if c.share != nil { // after the handshake
+		who = c.caller.Principal
+	}
+	c.s.peerLog.Log(who, level, msg, attrs...)
+}

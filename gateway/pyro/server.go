@@ -21,6 +21,7 @@ import (
 	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/hangup"
+	"github.com/hearthhost/hearth/internal/peerlog"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
@@ -72,7 +73,7 @@ type Server struct {
 	messageTimeout, stallTimeout time.Duration
 
 	watching   sync.Once // guards the setting of peers
-	peerLog    peerLog
+	peerLog    *peerlog.Log
 	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
 
 	peers           *hangup.Watcher // of the clients; nil before Serve, and if the system has none
@@ -93,6 +94,7 @@ func NewServer(cfg Config) *Server {
 		shares:         cfg.Shares,
 		usage:          cfg.Usage,
 		log:            cfg.Log,
+		peerLog:        peerlog.New(cfg.Log),
 		life:           cfg.Life,
 		loops:          cfg.Loops,
 		messageTimeout: cmp.Or(cfg.MessageTimeout, defaultMessageTimeout),

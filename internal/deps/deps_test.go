@@ -800,6 +800,7 @@ var edges = []edge{
 			"internal/hangup",
 			"internal/loop",
 			"internal/nonblock",
+			"internal/peerlog",
 			"object",
 			"policy",
 			"transport",
@@ -1074,6 +1075,13 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "internal/peerlog",
+		why: "it bounds lines by principal",
+		may: []string{
+			"object",
+		},
+	},
+	{
 		pkg: "internal/logqueue",
 		why: "it writes log lines later",
 	},
@@ -1100,6 +1108,7 @@ var edges = []edge{
 			"internal/cgroup",
 			"internal/logqueue",
 			"internal/loop",
+			"internal/peerlog",
 			"internal/upgrade",
 			"object",
 			"policy",

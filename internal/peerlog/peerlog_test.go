@@ -1,4 +1,4 @@
-package pyro
+package peerlog
 
 import (
 	"testing"
@@ -8,11 +8,11 @@ import (
 // TestPeerLog checks that the bound on log lines is per principal.
 func TestPeerLog(t *testing.T) {
 	t.Parallel()
-	var l peerLog
+	l := New(nil)
 	now := time.Now()
-	for i := range 3 * PeerLines {
+	for i := range 3 * MaxLines {
 		may, first := l.pass("alice", now)
-		if may != (i < PeerLines) || first != (i == PeerLines) {
+		if may != (i < MaxLines) || first != (i == MaxLines) {
 			t.Errorf("line %d: %v, %v", i+1, may, first)
 		}
 	}
@@ -23,8 +23,8 @@ func TestPeerLog(t *testing.T) {
 	if may, _ := l.pass("alice", now); !may {
 		t.Error("alice's line in the next second is dropped")
 	}
-	if n := l.take("alice"); n != 2*PeerLines {
-		t.Errorf("%d lines were dropped, want %d", n, 2*PeerLines)
+	if n := l.take("alice"); n != 2*MaxLines {
+		t.Errorf("%d lines were dropped, want %d", n, 2*MaxLines)
 	}
 	if len(l.counts) != 1 {
 		t.Errorf("the log counts %d principals, want bob alone", len(l.counts))
