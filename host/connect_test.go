@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/gateway/pyro/handshake"
 	"github.com/hearthhost/hearth/transport/signed"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -50,7 +51,7 @@ func TestCompressedConnect(t *testing.T) {
 		t.Cleanup(func() { nc.Close() })
 		return nc
 	}
-	bomb := deflate(t, []byte(`{"handshake":"`+strings.Repeat("x", pyro.MaxHandshakeBytes)+`","object":"Pyro.Daemon"}`))
+	bomb := deflate(t, []byte(`{"handshake":"`+strings.Repeat("x", handshake.MaxBytes)+`","object":"Pyro.Daemon"}`))
 	for kind, payload := range map[string][]byte{"a zip bomb": bomb, "uncompressed data": []byte("x")} {
 		if got := connect(dial(), payload); !strings.Contains(got, "access denied") {
 			t.Errorf("%s from an unauthenticated peer: %q", kind, got)

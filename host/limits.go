@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/gateway/pyro/handshake"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/builtin"
 	"github.com/hearthhost/hearth/host/dispatch"
@@ -20,7 +21,7 @@ type Limit struct{ Name, Value string }
 func Limits() []Limit {
 	return []Limit{
 		{"message size before authentication", strconv.Itoa(object.DefaultMessageBytes>>20) + " MiB"},
-		{"time for the handshake", pyro.HandshakeTimeout.String()},
+		{"time for the handshake", handshake.Timeout.String()},
 		{"time for a call to begin", dispatch.StartTimeout.String()},
 		{"time to finish running calls before the stop", drainTimeout.String()},
 		{"connections", strconv.Itoa(admit.MaxConns) + ", less if there are not as many descriptors"},

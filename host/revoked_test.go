@@ -128,11 +128,11 @@ func connectAs(t *testing.T, h *Host, id string) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	return handshake(t, signed.Client(nc, id, signed.Key{}))
+	return introduce(t, signed.Client(nc, id, signed.Key{}))
 }
 
-// handshake sends CONNECT over c, requires CONNECTOK, and returns c.
-func handshake(t *testing.T, c net.Conn) net.Conn {
+// introduce sends CONNECT over c, requires CONNECTOK, and returns c.
+func introduce(t *testing.T, c net.Conn) net.Conn {
 	t.Helper()
 	send(t, c, &wire.Message{Type: wire.Connect, Payload: []byte(`{"handshake":"hello","object":"Pyro.Daemon"}`)})
 	var m wire.Message
@@ -285,7 +285,7 @@ func TestRevocationWithDamagedFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		handshake(t, c)
+		introduce(t, c)
 		if err := authority.Revoke(alice, time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -9,50 +9,49 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/gateway/pyro/handshake"
+	"github.com/hearthhost/hearth/gateway/pyro/socket"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
-// errMarshal rejects marshal, which is recognized and disabled.
-var errMarshal = &object.Error{Code: object.CodeInvalid, Reason: object.ReasonUnsupported,
-	Msg: "message used serializer that is not accepted: marshal; use serpent, json or msgpack"}
-
 // handle answers one message after the handshake. It reports whether the connection continues.
 func (c *conn) handle(m *wire.Message) bool {
 	switch {
-	case !c.validSignature(m):
-		c.log(slog.LevelWarn, "connection closed: a message is not signed as it must be", "peer", c.caller.Peer.Addr)
+	case !c.peer.ValidSignature(m):
+		c.log(slog.LevelWarn, "connection closed: a message is not signed as it must be",
+			"peer", c.peer.Caller.Peer.Addr)
 		return false
 	case m.Type == wire.Ping:
 		c.takeSlot(time.Now())
 		pong := &wire.Message{
-			Protocol:   c.proto,
+			Protocol:   c.peer.Protocol,
 			Type:       wire.Ping,
 			Serializer: m.Serializer,
 			Seq:        m.Seq,
 			Payload:    []byte("pong"),
 		}
-		c.correlate(m, pong)
-		return c.write(pong) == nil
+		socket.Correlate(m, pong)
+		return c.send(pong) == nil
 	case m.Type == wire.Invoke:
 		return c.invoke(m)
 	}
 	c.log(slog.LevelInfo, "connection closed: a message of this type cannot follow the handshake",
-		"peer", c.caller.Peer.Addr, "type", m.Type)
+		"peer", c.peer.Caller.Peer.Addr, "type", m.Type)
 	return false
 }
 
 // invoke scans one call, passes it to the dispatcher and answers. It reports whether the connection continues.
 func (c *conn) invoke(m *wire.Message) bool {
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
-	answer := wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
-	c.correlate(m, &answer)
+	answer := wire.Message{Protocol: c.peer.Protocol, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+	socket.Correlate(m, &answer)
 	oneway := m.Flags&wire.Oneway != 0
 	if ser.ID() == codec.MarshalData {
 		if !oneway {
-			c.fail(&answer, ser, errMarshal)
+			c.fail(&answer, ser, handshake.ErrMarshal)
 		}
 		return false
 	}
@@ -69,7 +68,7 @@ func (c *conn) invoke(m *wire.Message) bool {
 	if oneway {
 		return c.background(r)
 	}
-	c.beginCall()
+	c.socket.Await()
 	reply, err := c.s.dispatch.Do(c.ctx, r)
 	c.flow, c.weight = r.Flow, r.Weight
 	switch {
@@ -91,7 +90,7 @@ func (c *conn) answerError(answer *wire.Message, ser codec.Serializer, call *obj
 		return false
 	}
 	if tooLarge(err) {
-		c.lingeringClose()
+		c.socket.Linger()
 	}
 	return !closes(err)
 }
@@ -142,7 +141,7 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	} else {
 		setMethod(call, &c.head)
 	}
-	call.Caller, call.Format = c.caller, pyro.FormatOf(c.proto, ser).Format()
+	call.Caller, call.Format = c.peer.Caller, pyro.FormatOf(c.peer.Protocol, ser).Format()
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
 	return nil
@@ -261,12 +260,13 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 	if c.result = r.Payload; cap(r.Payload) > 1<<20 {
 		c.result = nil
 	}
-	return c.write(answer) == nil
+	return c.send(answer) == nil
 }
 
 // logInternal logs an error whose cause the caller does not receive. call is nil for an unreadable call.
 func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
-	attrs := []any{"principal", string(c.caller.Principal), "call", object.CorrelationText(answer.Corr), "err", err}
+	who := string(c.peer.Caller.Principal)
+	attrs := []any{"principal", who, "call", object.CorrelationText(answer.Corr), "err", err}
 	if call != nil {
 		attrs = append(attrs, "object", string(call.ID), "method", string(call.Method))
 	}
@@ -276,7 +276,7 @@ func (c *conn) logInternal(call *object.Call, answer *wire.Message, err error) {
 // fail sends an error answer. It reports whether it was sent.
 func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool {
 	enc := ser.NewEncoder(c.result[:0])
-	if err := codec.Write(enc, pyro.NewException(c.proto, err)); err != nil {
+	if err := codec.Write(enc, pyro.NewException(c.peer.Protocol, err)); err != nil {
 		return false
 	}
 	doc, err := enc.Document()
@@ -285,5 +285,8 @@ func (c *conn) fail(answer *wire.Message, ser codec.Serializer, err error) bool 
 	}
 	answer.Flags |= wire.Exception
 	answer.Payload = doc
-	return c.write(answer) == nil
+	return c.send(answer) == nil
 }
+
+// send sends an answer, signed if the peer's messages are.
+func (c *conn) send(m *wire.Message) error { return c.peer.Send(&c.socket, m) }

@@ -11,7 +11,7 @@ import (
 // messageBytes returns the bound on a message and on its inflated payload. The called object is not known before the
 // message is read. Anonymous peers have the default bound.
 func (c *conn) messageBytes() int {
-	if c.caller.Principal == object.Anonymous {
+	if c.peer.Caller.Principal == object.Anonymous {
 		return object.DefaultMessageBytes
 	}
 	return c.s.snapshot().Policy.MessageBytes()
@@ -81,12 +81,12 @@ func (g *guard) Head(head []byte) error {
 	snap := c.s.snapshot()
 	if batch {
 		h.Batch = nil
-		if snap.Policy.Visible(c.caller, id) {
+		if snap.Policy.Visible(c.peer.Caller, id) {
 			return nil
 		}
 		return errHeadOnly
 	}
-	call := object.Call{ID: id, Caller: c.caller}
+	call := object.Call{ID: id, Caller: c.peer.Caller}
 	setMethod(&call, h)
 	if snap.Permits(&call) {
 		return nil

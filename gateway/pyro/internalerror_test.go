@@ -16,7 +16,8 @@ import (
 func TestInternalErrorIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := NewServer(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
-	c := &conn{s: s, caller: object.Caller{Principal: "alice"}}
+	c := &conn{s: s}
+	c.peer.Caller.Principal = "alice"
 	call := &object.Call{ID: "acme.x", Method: "m"}
 	m := &wire.Message{Corr: [16]byte{0x4d, 0x56, 15: 1}}
 	c.logInternal(call, m, &object.Error{Code: object.CodeInternal, Err: errors.New("the cause")})

@@ -28,8 +28,8 @@ tenant "acme" {
 	}
 	var snap *snapshot.Snapshot
 	s := NewServer(Config{Snapshot: func() *snapshot.Snapshot { return snap }})
-	owner := &conn{s: s, caller: object.Caller{Principal: "owner"}}
-	anonymous := &conn{s: s, caller: object.Caller{Principal: object.Anonymous}}
+	owner, anonymous := &conn{s: s}, &conn{s: s}
+	owner.peer.Caller.Principal, anonymous.peer.Caller.Principal = "owner", object.Anonymous
 	for _, size := range []string{"16MiB", "32MiB", "1MiB"} {
 		snap = load(size)
 		want := snap.Policy.MessageBytes()

@@ -2,14 +2,15 @@ package pyro
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/gateway/pyro/socket"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/internal/loop"
-	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -76,8 +77,7 @@ func NewLoop(events *loop.Loop) *Loop {
 // parked is the state of a connection that a loop may own. The zero value is a connection that is never parked.
 type parked struct {
 	loop   *Loop           // nil: the connection is never parked
-	socket *loop.Conn      // nil until the connection is parked for the first time
-	async  *dispatch.Async // runs the calls of the loop
+	async  *dispatch.Async // runs the calls of the loop; nil until the connection is parked for the first time
 	answer wire.Message    // to the running call
 	ser    codec.Serializer
 	busy   bool // a call runs
@@ -87,51 +87,34 @@ type parked struct {
 // park gives the connection to its loop. It reports false if the connection must keep its goroutine: it has a TLS or
 // HMAC channel or signed messages, or tenants contend.
 func (c *conn) park() bool {
-	p := &c.parked
-	if p.loop == nil || c.in.Buffered() > 0 || c.legacy != nil || !c.partBy.IsZero() ||
+	if c.parked.loop == nil || c.in.Buffered() > 0 || c.peer.Legacy != nil || !c.partBy.IsZero() ||
 		c.s.queue.Contended(time.Now()) || !c.adopt() {
 		return false
 	}
 	c.s.queue.Release(&c.slot, false)
 	c.in.Drop()
-	c.inflated, c.out, c.result = nil, nil, nil
+	c.inflated, c.result = nil, nil
+	c.socket.Drop()
 	c.held.Settle(0)
 	c.waiting.Store(true)
-	p.socket.Park(c)
+	c.socket.Park(c)
 	return true
 }
 
 // adopt moves the socket to the loop, once. It reports false if that is not possible.
 func (c *conn) adopt() bool {
 	p := &c.parked
-	if p.socket != nil {
+	if p.async != nil {
 		return true
 	}
-	plain, ok := c.nc.(*nonblock.Conn)
-	if ok {
-		socket, err := p.loop.events.Adopt(plain.Conn)
-		if ok = err == nil; ok {
-			p.socket, p.async = socket, c.s.dispatch.NewAsync(c.ctx, c.answered)
-			nc := nonblock.Wrap(socket).(*nonblock.Conn) //nolint:forcetypeassert // it is a socket
-			nc.OnIdle(c.wait)
-			c.outbound.mu.Lock()               // probe may be using it
-			c.nc, c.writable = nc, time.Time{} // the new socket has no deadline yet
-			c.outbound.mu.Unlock()
-			context.AfterFunc(c.ctx, func() { p.loop.events.Post(c.cancelParked) })
-			c.s.mu.Lock()
-			c.socket = socket
-			draining := c.draining.Load() // its deadline was set for the old socket
-			c.s.mu.Unlock()
-			if draining {
-				_ = socket.SetReadDeadline(time.Unix(1, 0))
-				return false
-			}
-		}
-	}
-	if !ok {
+	events := p.loop.events
+	if !c.socket.Adopt(events) {
 		p.loop = nil // do not try again
+		return false
 	}
-	return ok
+	p.async = c.s.dispatch.NewAsync(c.ctx, c.answered)
+	context.AfterFunc(c.ctx, func() { events.Post(c.cancelParked) })
+	return true
 }
 
 // cancelParked cancels the call of a parked connection whose client is gone.
@@ -141,21 +124,32 @@ func (c *conn) cancelParked() {
 	}
 }
 
-// unpark continues in a goroutine, which does first. If first is nil, it handles the next message, which begins with
-// the bytes that the loop has read, or the end of the connection.
-func (c *conn) unpark(read []byte, first func() bool) {
-	c.parked.socket.Unpark()
+// unpark continues in a goroutine. It does first, which reports whether the connection continues, and then handles
+// messages.
+func (c *conn) unpark(first func() bool) {
+	c.socket.Unpark()
 	c.waiting.Store(false)
-	c.in.Prepend(read)
 	go func() { // ends when the connection ends or is parked again
-		var m wire.Message
-		if c.draining.Load() && first == nil || first == nil && !c.next(&m) || first != nil && !first() {
+		if first() {
+			c.run()
+		} else {
 			c.finish()
-			return
 		}
-		c.run()
 	}()
 }
+
+// unparkMessage has a goroutine handle the next message, which begins with the bytes that the loop has read, or the end
+// of the connection.
+func (c *conn) unparkMessage(read []byte) {
+	c.in.Prepend(read)
+	c.unpark(func() bool {
+		var m wire.Message
+		return !c.socket.Draining() && c.next(&m)
+	})
+}
+
+// unparkEnd has a goroutine end the connection.
+func (c *conn) unparkEnd() { c.unpark(func() bool { return false }) }
 
 // Ready implements [loop.Handler].
 func (c *conn) Ready(end bool) {
@@ -170,23 +164,24 @@ func (c *conn) Ready(end bool) {
 		l.in, l.used = make([]byte, arenaBytes), 0
 	}
 	room := l.in[l.used:][:parkedBytes+1]
-	n, ok, err := p.socket.TryRead(room)
+	n, ok, err := c.socket.TryRead(room)
 	switch {
-	case c.draining.Load(), ok && (err != nil || n == 0), ok && !c.startParked(room[:n]):
-		c.unpark(room[:n], nil)
+	case c.socket.Draining(), ok && (err != nil || n == 0), ok && !c.startParked(room[:n]):
+		c.unparkMessage(room[:n])
 	case ok && end:
 		p.event = true // the end follows
 	}
 }
 
-// startParked starts the call in the bytes. It reports false, and has done nothing, if a goroutine must handle them.
+// startParked starts the call in the bytes, or denies it. It reports false, and has done nothing, if a goroutine must
+// handle them.
 func (c *conn) startParked(b []byte) bool {
 	p := &c.parked
 	l := p.loop
 	l.parser.Reset()
 	m := &l.msg
 	size, _, err := l.parser.Parse(b, m)
-	if err != nil || size != len(b) || m.Type != wire.Invoke || m.Protocol != c.proto || m.Signed() ||
+	if err != nil || size != len(b) || m.Type != wire.Invoke || m.Protocol != c.peer.Protocol || m.Signed() ||
 		m.Flags&^(wire.Batch) != 0 {
 		return false
 	}
@@ -194,13 +189,13 @@ func (c *conn) startParked(b []byte) bool {
 	if ser.ID() == codec.MarshalData || c.scan(m, ser) != nil {
 		return false
 	}
-	p.answer = wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
-	c.correlate(m, &p.answer)
+	p.answer = wire.Message{Protocol: c.peer.Protocol, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+	socket.Correlate(m, &p.answer)
 	p.ser = ser
 	r := &c.req
 	r.Corr, r.Oneway, r.Truncated = p.answer.Corr, false, false
 	p.busy = true
-	c.beginCall()
+	c.socket.Await()
 	started, err := p.async.Start(r, time.Now(), l.round)
 	if !started {
 		p.busy = false
@@ -213,17 +208,10 @@ func (c *conn) startParked(b []byte) bool {
 		c.waiting.Store(false)
 		return true
 	case err != nil: // the caller's identity was revoked
-		c.unpark(nil, func() bool { return false })
+		c.unparkEnd()
 		return true
 	}
 	return false
-}
-
-// writeRest writes the rest of an answer, as write does. It reports whether it was sent.
-func (c *conn) writeRest(rest []byte) bool {
-	c.outbound.mu.Lock()
-	defer c.outbound.mu.Unlock()
-	return c.writeBytes(rest) == nil
 }
 
 // answered receives the result of a call of the loop.
@@ -236,53 +224,53 @@ func (c *conn) answered(on any, reply object.Reply, err error) {
 	c.replyParked(reply, err)
 }
 
-// replyParked writes the answer, in the loop's goroutine.
+// replyParked sends the answer, in the loop's goroutine.
 func (c *conn) replyParked(reply object.Reply, err error) {
 	p := &c.parked
 	p.busy = false
 	p.loop.running--
 	switch {
 	case err != nil && c.ctx.Err() != nil: // nothing reads the answer
-		c.unpark(nil, func() bool { return false })
+		c.unparkEnd()
 		return
 	case err != nil:
-		c.unpark(nil, func() bool { return c.answerError(&p.answer, p.ser, &c.req.Call, false, err) })
+		c.unpark(func() bool { return c.answerError(&p.answer, p.ser, &c.req.Call, false, err) })
 		return
-	case reply.Stream != 0 || len(reply.Payload) > parkedBytes || !c.outbound.mu.TryLock(): // probe may hold it
-		reply.Payload = append([]byte(nil), reply.Payload...)
-		c.unpark(nil, func() bool {
-			if reply.Stream != 0 {
-				var err error
-				if reply, err = p.async.OpenStream(reply); err != nil {
-					return c.answerError(&p.answer, p.ser, &c.req.Call, false, err)
-				}
-			}
-			return c.reply(&p.answer, p.ser, reply)
-		})
+	case reply.Stream != 0 || len(reply.Payload) > parkedBytes:
+		c.unparkReply(reply)
 		return
 	}
 	c.mark(&p.answer, &reply)
 	p.answer.Payload = reply.Payload
-	l := p.loop
-	out, err := wire.Append(l.out[:0], &p.answer)
+	rest, err := c.socket.TrySend(&p.answer, &p.loop.out)
 	p.answer.Payload = nil
-	l.out = out
-	if err != nil {
-		c.outbound.mu.Unlock()
-		c.unpark(nil, func() bool { return false })
-		return
+	switch {
+	case errors.Is(err, socket.ErrBusy):
+		c.unparkReply(reply)
+	case err != nil:
+		c.unparkEnd()
+	case len(rest) > 0:
+		rest = append([]byte(nil), rest...)
+		c.unpark(func() bool { return c.socket.SendRest(rest) == nil })
+	default:
+		c.waiting.Store(true)
+		if p.event || c.socket.Draining() {
+			c.Ready(true)
+		}
 	}
-	out = out[c.outbound.early:]
-	c.outbound.awaited, c.outbound.early = false, 0
-	n, err := p.socket.TryWrite(out)
-	c.outbound.mu.Unlock()
-	if err != nil || n < len(out) {
-		rest := append([]byte(nil), out[n:]...)
-		c.unpark(nil, func() bool { return c.writeRest(rest) })
-		return
-	}
-	c.waiting.Store(true)
-	if p.event || c.draining.Load() {
-		c.Ready(true)
-	}
+}
+
+// unparkReply has a goroutine send a reply.
+func (c *conn) unparkReply(reply object.Reply) {
+	p := &c.parked
+	reply.Payload = append([]byte(nil), reply.Payload...) // the loop reuses its buffer
+	c.unpark(func() bool {
+		if reply.Stream != 0 {
+			var err error
+			if reply, err = p.async.OpenStream(reply); err != nil {
+				return c.answerError(&p.answer, p.ser, &c.req.Call, false, err)
+			}
+		}
+		return c.reply(&p.answer, p.ser, reply)
+	})
 }

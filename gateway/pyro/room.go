@@ -43,11 +43,9 @@ func (s *Server) makeRoomLocked(least int) (closed []*conn, whose object.Princip
 // closeAll closes connections and logs their principal, at most once in roomLogEvery. The caller does not hold the
 // server's lock.
 func (s *Server) closeAll(all []*conn, whose object.Principal) {
-	s.mu.Lock()
 	for _, c := range all {
-		c.socket.Close()
+		c.socket.Abort()
 	}
-	s.mu.Unlock()
 	if whose == "" {
 		return
 	}

@@ -7,9 +7,7 @@ package pyro
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -23,17 +21,13 @@ import (
 	"github.com/hearthhost/hearth/internal/hangup"
 	"github.com/hearthhost/hearth/internal/peerlog"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/transport"
 )
 
 // Limits of connections.
 const (
-	HandshakeTimeout   = 5 * time.Second
-	MaxHandshakeBytes  = 64 << 10         // of a CONNECT message, also inflated
-	writeTimeout       = 20 * time.Second // for a peer to read an answer; at most twice that
-	MaxUnauthenticated = 10000            // connections before the end of their handshake
-	MaxOneways         = 256              // running oneway calls of one connection
+	MaxUnauthenticated = 10000 // connections before the end of their handshake
+	MaxOneways         = 256   // running oneway calls of one connection
 )
 
 // Default timeouts of messages; see [Config].
@@ -123,7 +117,7 @@ func (s *Server) Drain() {
 	defer s.mu.Unlock()
 	s.draining = true
 	for c := range s.conns {
-		c.drain()
+		c.socket.Drain()
 	}
 }
 
@@ -133,7 +127,7 @@ func (s *Server) Cut() {
 	defer s.mu.Unlock()
 	for c := range s.conns {
 		c.cancel(dispatch.HostStopping)
-		c.socket.Close()
+		c.socket.Abort()
 	}
 }
 
@@ -235,7 +229,7 @@ func (s *Server) loop() *Loop {
 func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
-	s.sources.Remove(c.socket)
+	s.sources.Remove(c.socket.Raw())
 	s.unauthenticated.remove(c)
 	s.mu.Unlock()
 	s.serving.Done()
@@ -248,15 +242,14 @@ func (s *Server) CutRevoked(now time.Time) {
 	var calls []context.CancelCauseFunc
 	s.mu.Lock()
 	for c := range s.conns {
-		proof := c.proof.Load()
-		if proof == nil || c.revoked.Load() {
+		who, addr, ok := c.peer.Identified()
+		if !ok || c.revoked.Load() {
 			continue
 		}
-		if err := s.revoked(c, proof, now); err != nil {
-			s.log.Warn("connection closed",
-				"principal", string(proof.principal), "peer", proof.channel.Peer.Addr, "err", err)
+		if err := c.peer.Revoked(s.snapshot(), now); err != nil {
+			s.log.Warn("connection closed", "principal", string(who), "peer", addr, "err", err)
 			c.revoked.Store(true)
-			c.cut()
+			c.socket.Cut()
 			cut[c.session.ID()] = true
 			calls = append(calls, c.cancel)
 		}
@@ -270,60 +263,10 @@ func (s *Server) CutRevoked(now time.Time) {
 	}
 }
 
-// revoked returns an error if the proof of a connection's peer is no longer valid.
-func (s *Server) revoked(c *conn, p *proof, now time.Time) error {
-	if err := c.listener.Revoked(p.channel, now); err != nil {
-		return err
-	}
-	snap := s.snapshot()
-	credentials := snap.Credentials
-	if p.legacy != nil {
-		if !credentials.Holds(p.legacy) {
-			return errors.New("the shared secret was revoked")
-		}
-		return nil
-	}
-	peer := p.channel.Peer
-	if peer.Auth != object.AuthHMAC && p.under.Load() == snap.Policy {
-		return nil // only keys change without the policy
-	}
-	if credentials.Principal(peer) != p.principal {
-		if peer.Auth == object.AuthHMAC {
-			return fmt.Errorf("key %s proves another principal now", peer.Key)
-		}
-		return errors.New("the peer is another principal under the policy now")
-	}
-	p.under.Store(snap.Policy)
-	return nil
-}
-
 // makeRoom closes some idle connections.
 func (s *Server) makeRoom() {
 	s.mu.Lock()
 	closed, whose := s.makeRoomLocked(1)
 	s.mu.Unlock()
 	s.closeAll(closed, whose)
-}
-
-// introduced counts a connection in its principal's share and removes it from the unauthenticated ones. It returns an
-// error if the principal has too many connections.
-func (s *Server) introduced(c *conn, p *policy.Policy) *admit.TooManyConns {
-	sh, err := s.shares.Enter(c.caller.Principal, p)
-	if err != nil {
-		s.usage.OverConnections.Add(1)
-		return err
-	}
-	s.mu.Lock()
-	s.unauthenticated.remove(c)
-	c.share = sh
-	s.mu.Unlock()
-	c.held.Transfer(sh.Bytes)
-	return nil
-}
-
-// newCorrelation returns a random version-4 UUID.
-func newCorrelation() (id [16]byte) {
-	_, _ = rand.Read(id[:]) // never fails
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	return id
 }

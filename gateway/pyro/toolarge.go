@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/gateway/pyro/socket"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -20,15 +21,15 @@ func (c *conn) refuseLarge(m *wire.Message, err error) {
 	c.logLarge(err)
 	ser := pyro.Serializer(m.Protocol, m.Serializer)
 	if m.Type == wire.Invoke && m.Flags&wire.Oneway == 0 && ser != nil {
-		answer := &wire.Message{Protocol: c.proto, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
-		c.correlate(m, answer)
+		answer := &wire.Message{Protocol: c.peer.Protocol, Type: wire.Result, Serializer: m.Serializer, Seq: m.Seq}
+		socket.Correlate(m, answer)
 		if !c.fail(answer, ser, notExecuted(err)) {
 			return
 		}
 	}
-	c.readBy(time.Now().Add(c.s.messageTimeout))
+	c.socket.ReadBy(time.Now().Add(c.s.messageTimeout))
 	if c.in.Skip(maxSkipped) == nil {
-		c.lingeringClose()
+		c.socket.Linger()
 	}
 }
 
@@ -36,7 +37,7 @@ func (c *conn) refuseLarge(m *wire.Message, err error) {
 func (c *conn) logLarge(err error) {
 	c.log(slog.LevelWarn,
 		"connection closed: a message is too large; limits { arguments } of a tenant raises the bound",
-		"principal", string(c.caller.Principal), "peer", c.caller.Peer.Addr, "err", err)
+		"principal", string(c.peer.Caller.Principal), "peer", c.peer.Caller.Peer.Addr, "err", err)
 }
 
 // notExecuted adds to the message of an error that the call was not executed.

@@ -24,8 +24,11 @@ func TestEvictClosesEachOnce(t *testing.T) {
 	var shares admit.Shares
 	s := NewServer(Config{Shares: &shares})
 	one, two := &closeCounter{}, &closeCounter{}
-	s.unauthenticated.add(&conn{socket: one})
-	s.unauthenticated.add(&conn{socket: two})
+	for _, socket := range []net.Conn{one, two} {
+		c := new(conn)
+		c.socket.Init(socket)
+		s.unauthenticated.add(c)
+	}
 	for range 3 {
 		s.makeRoom()
 	}
