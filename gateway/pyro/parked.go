@@ -18,7 +18,7 @@ import (
 // A connection that waits for its next message is parked in an event loop: it has no goroutine and no buffers. The loop
 // reads the bytes that arrive. If they are one small ordinary call of a running object, the loop runs the call and
 // writes the answer. Everything else gets a goroutine, which begins with the bytes that the loop has read: larger and
-// partial messages, oneways, pings, contention of tenants, denials, cold objects, a peer that does not read, the end.
+// partial messages, oneways, pings, contention of tenants, errors, cold objects, a peer that does not read, the end.
 // The goroutine parks the connection again when no message is left.
 
 // Loop runs the parked connections of an event loop. Its fields belong to the loop's goroutine.
@@ -207,11 +207,22 @@ func (c *conn) startParked(b []byte) bool {
 		l.running++
 		c.waiting.Store(false)
 		return true
-	case err != nil: // the caller's identity was revoked
+	case errors.Is(err, dispatch.ErrRevoked):
 		c.unparkEnd()
+		return true
+	case err != nil: // the call is denied
+		c.unpark(func() bool { return c.answerDenied(err) })
 		return true
 	}
 	return false
+}
+
+// answerDenied records the denial of a call and answers it.
+func (c *conn) answerDenied(err error) bool {
+	p := &c.parked
+	c.takeSlot(time.Now()) // a denied call belongs to the connection's own share of the queue
+	p.async.RecordDenial()
+	return c.answerError(&p.answer, p.ser, &c.req.Call, false, err)
 }
 
 // answered receives the result of a call of the loop.

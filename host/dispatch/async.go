@@ -2,8 +2,10 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
@@ -13,6 +15,8 @@ import (
 
 // Async runs the calls of one connection without a goroutine that waits for the reply, one call at a time. It takes the
 // plain case: an object of a running backend, while the fair queue is not contended. Do takes all others.
+//
+// A call is decided once: Start returns the error of a denied call, and a goroutine records the denial.
 type Async struct {
 	d    *Dispatcher
 	ctx  context.Context
@@ -21,6 +25,7 @@ type Async struct {
 	// Of the running call:
 	request  *Request
 	granted  admitted
+	denial   *audit.Record // of the last denied call
 	counters *usage.ObjectCounters
 	begun    time.Time
 	tracer   *trace.Tracer
@@ -38,8 +43,8 @@ func (d *Dispatcher) NewAsync(ctx context.Context, done func(on any, r object.Re
 }
 
 // Start authorizes a call and stages it in a round. If started is false and err is nil, nothing was done and the caller
-// uses Do, also for a call that is denied. The error is ErrRevoked. The request and its payload must stay unchanged
-// until done.
+// uses Do. The error is ErrRevoked, or that of a denied call: the caller then calls RecordDenial in a goroutine before
+// it answers. The request and its payload must stay unchanged until done or RecordDenial.
 func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, err error) {
 	d, call := a.d, &r.Call
 	snap := d.cfg.Snapshot()
@@ -52,24 +57,32 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, er
 	if a.ended() || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
 		return false, nil
 	}
-	t := trail{r.Session, round}
-	if _, ok := to.Backend.(object.Starter); !ok || !exists {
-		// The decision has no effect. Without it, the time of the answer would show whether the object exists.
-		_, _ = d.authorize(snap, t, call, to, false, now)
-		return false, nil
-	}
 	r.Flow, r.Weight, r.Stream = flow, snap.Policy.Weight(call.ID.Tenant()), ""
 	call.Conn, call.Deadline = r.Session.id, now.Add(StartTimeout)
 	if r.Recheck != nil && !r.Recheck(false) {
 		return false, ErrRevoked
 	}
-	g, err := d.authorize(snap, t, call, to, true, now)
-	if err != nil {
-		return false, nil //nolint:nilerr // Do decides again, and records the denial
+	// The decision comes before the question whether the loop can start the call: the time of a denial would show
+	// otherwise whether the object exists.
+	_, starts := to.Backend.(object.Starter)
+	t := trail{session: r.Session, round: round, async: a, unstartable: exists && !starts}
+	g, err := d.authorize(snap, t, call, to, exists, now)
+	switch {
+	case errors.Is(err, errUnstartable), err == nil && !starts: // an empty batch needs no decision
+		return false, nil
+	case err != nil:
+		return false, err
 	}
 	a.request, a.granted = r, admitted{to: to, grant: g}
 	round.calls = append(round.calls, a)
 	return true, nil
+}
+
+// RecordDenial writes the record of the call that Start has denied. It may wait for the disk.
+func (a *Async) RecordDenial() {
+	d := a.denial
+	a.denial = nil
+	a.d.Deny(d)
 }
 
 // ended reports whether the context of the calls is done.

@@ -3,9 +3,12 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,14 +103,19 @@ func newAsyncFixture(t *testing.T, b object.Backend) *asyncFixture {
 	return f
 }
 
-// start starts a call of a principal.
-func (f *asyncFixture) start(t *testing.T, id object.ID, who object.Principal) bool {
-	t.Helper()
+// request returns a call of a principal.
+func (f *asyncFixture) request(id object.ID, who object.Principal) *Request {
 	s := f.d.NewSession()
 	s.SetPrincipal(who)
 	r := &Request{Session: s}
 	r.ID, r.Kind, r.Method, r.Caller = id, object.Get, "total", object.Caller{Principal: who}
-	started, err := f.async.Start(r, time.Now(), f.round)
+	return r
+}
+
+// start starts a call of a principal.
+func (f *asyncFixture) start(t *testing.T, id object.ID, who object.Principal) bool {
+	t.Helper()
+	started, err := f.async.Start(f.request(id, who), time.Now(), f.round)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +129,29 @@ func (f *asyncFixture) records(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return bytes.Count(b, []byte(`"method":"total"`))
+}
+
+// lines returns the records without their time, number and hash.
+func (f *asyncFixture) lines(t *testing.T) (records []string) {
+	t.Helper()
+	b, err := os.ReadFile(f.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(b) {
+		if !bytes.Contains(line, []byte(`"method":"total"`)) {
+			continue
+		}
+		var r map[string]any
+		if err := json.Unmarshal(line, &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, changing := range []string{"time", "seq", "prev", "hash"} {
+			delete(r, changing)
+		}
+		records = append(records, fmt.Sprint(r))
+	}
+	return records
 }
 
 // TestRoundWritesFirst checks that a staged call begins after Commit has written its record, and not before.
@@ -179,18 +210,35 @@ func TestUnwrittenRound(t *testing.T) {
 	}
 }
 
-// TestAsyncLeavesToDo checks which calls are left to Do, and that nothing is recorded about them.
-func TestAsyncLeavesToDo(t *testing.T) {
-	f := newAsyncFixture(t, &starter{})
-	for name, start := range map[string]func() bool{
-		"denied":  func() bool { return f.start(t, "acme.counter", "mallory") },
-		"missing": func() bool { return f.start(t, "acme.missing", "alice") },
-	} {
-		if start() {
-			t.Errorf("%s: Start started the call", name)
+// TestAsyncDenies checks that a denied call gets the error of Do, and that RecordDenial writes the record that Do
+// writes: of an object that the caller may not call, of a missing one, and of both with a backend that cannot start calls.
+func TestAsyncDenies(t *testing.T) {
+	for name, b := range map[string]object.Backend{"starter": &starter{}, "other": &instant{}} {
+		for id, who := range map[object.ID]object.Principal{"acme.counter": "mallory", "acme.missing": "alice"} {
+			f := newAsyncFixture(t, b)
+			started, err := f.async.Start(f.request(id, who), time.Now(), f.round)
+			if started || !errors.Is(err, ErrUnknown) {
+				t.Fatalf("%s, %s of %s: Start() = %v, %v; want ErrUnknown", name, id, who, started, err)
+			}
+			if f.round.Commit(); f.records(t) != 0 {
+				t.Errorf("%s, %s of %s: a record was written in the loop", name, id, who)
+			}
+			f.async.RecordDenial()
+			if _, err := f.d.Do(t.Context(), f.request(id, who)); !errors.Is(err, ErrUnknown) {
+				t.Errorf("%s, %s of %s: Do() = %v", name, id, who, err)
+			}
+			records := f.lines(t)
+			if len(records) != 2 || records[0] != records[1] {
+				t.Errorf("%s, %s of %s: the records differ:\n%s", name, id, who, strings.Join(records, "\n"))
+			}
 		}
 	}
-	f = newAsyncFixture(t, &instant{})
+}
+
+// TestAsyncLeavesToDo checks that a permitted call that the loop cannot start is left to Do, and that nothing is
+// recorded about it.
+func TestAsyncLeavesToDo(t *testing.T) {
+	f := newAsyncFixture(t, &instant{})
 	if f.start(t, "acme.counter", "alice") {
 		t.Error("Start started a call of a backend that cannot start calls")
 	}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,6 +116,8 @@ func (d *Dispatcher) check(
 	case !exists:
 		d.note(t, call, m, "denied: there is no such object; else by "+decision.Reason, "")
 		return ErrUnknown
+	case t.unstartable:
+		return errUnstartable
 	}
 	return nil
 }
@@ -150,18 +153,26 @@ func (d *Dispatcher) take(
 	return g, nil
 }
 
-// trail is where the record of a permitted call goes.
+// trail is where the record of a decision goes.
 type trail struct {
 	session *Session // has the caller's fields as text; nil for an item of a stream
-	round   *Round   // writes the record later, before the call runs; nil: it is written at once
+
+	// Of a call that a loop starts, which must not wait for the disk:
+	round       *Round // writes the record of a permit later, before the call runs; nil: it is written at once
+	async       *Async // keeps the record of a denial, for RecordDenial
+	unstartable bool   // the loop cannot start the call, which ends with errUnstartable if it is permitted
 }
 
-// note is Note for a call that is not one of a loop's round. The loop must not wait for the disk: a goroutine repeats
-// the decision about a call that it may not start, and records it.
+// errUnstartable is the error of a permitted call that a loop cannot start. Nothing was done.
+var errUnstartable = errors.New("not a call for a loop")
+
+// note is Note for a call that is not one of a loop.
 func (d *Dispatcher) note(t trail, call *object.Call, m object.Method, reason, exceeding string) {
-	if t.round == nil {
-		d.Note(call, m, reason, exceeding)
+	if t.async != nil {
+		t.async.denial = d.denial(call, m, reason, exceeding)
+		return
 	}
+	d.Note(call, m, reason, exceeding)
 }
 
 // permit writes the record of a permitted call, or stages it. A call without a record does not run: its quota is
