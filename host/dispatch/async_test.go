@@ -210,8 +210,9 @@ func TestUnwrittenRound(t *testing.T) {
 	}
 }
 
-// TestAsyncDenies checks that a denied call gets the error of Do, and that RecordDenial writes the record that Do
-// writes: of an object that the caller may not call, of a missing one, and of both with a backend that cannot start calls.
+// TestAsyncDenies checks that a denied call gets the error of Do, and that RecordDenial writes the record of Do. The
+// calls are of an object that the caller may not call and of a missing one, also with a backend that cannot start
+// calls.
 func TestAsyncDenies(t *testing.T) {
 	for name, b := range map[string]object.Backend{"starter": &starter{}, "other": &instant{}} {
 		for id, who := range map[object.ID]object.Principal{"acme.counter": "mallory", "acme.missing": "alice"} {
