@@ -547,6 +547,15 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "sandbox/scriptlog",
+		why: "it logs the reports of a worker, whose frames another package reads",
+		may: []string{
+			"internal/procstat",
+			"object",
+			"sandbox/link",
+		},
+	},
+	{
 		pkg: "sandbox/supervise",
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be",
 		may: []string{
@@ -562,6 +571,7 @@ var edges = []edge{
 			"sandbox/hostcall",
 			"sandbox/launch",
 			"sandbox/link",
+			"sandbox/scriptlog",
 		},
 	},
 	{

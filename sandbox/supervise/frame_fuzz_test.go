@@ -14,6 +14,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/scriptlog"
 )
 
 // FuzzFrame sends frames of a compromised worker. The host does not fail and accepts nothing about objects that the
@@ -80,16 +81,21 @@ func FuzzFrame(f *testing.F) {
 			cancel:       cancel,
 			pending:      map[uint64]*pending{1: w, 2: x},
 			maxDurations: map[object.ID]time.Duration{"acme.x": time.Second, "acme.z": time.Second},
-			logged:       map[object.ID]*lineCount{},
-			failed:       map[object.ID]*lineCount{},
 		}
+		logged := map[object.ID]bool{} // objects for which a line was logged
+		p.log = scriptlog.New(scriptlog.Config{
+			Out:     slog.New(slog.DiscardHandler),
+			Account: p.t.cfg.Account,
+			Redact:  p.t.redact,
+			Lines:   func(id object.ID) int { logged[id] = true; return 10 },
+		})
 		services := hostcall.Config{Tenant: "acme", Services: []hostcall.Service{service}}
 		p.hostCalls = hostcall.New(p.ctx, services, hostCaller{p})
 		err := p.frame(link.Type(typ), id, body)
 		if answered := len(w.answer) == 1; answered != (p.pending[1] == nil) {
 			t.Errorf("answered: %v, and the call waits: %v", answered, p.pending[1] != nil)
 		}
-		for from := range p.logged {
+		for from := range logged {
 			if from != "acme.x" && from != "acme.z" {
 				t.Errorf("a line of %q was accepted", from)
 			}
@@ -135,8 +141,12 @@ func (r recorder) Handle(_ context.Context, from hostcall.From, _ link.Op, _ []b
 // TestLinesAreBounded sends a long log line of a compromised worker. The host truncates it.
 func TestLinesAreBounded(t *testing.T) {
 	var log bytes.Buffer
-	p := &process{t: New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))}),
-		maxDurations: map[object.ID]time.Duration{"acme.x": time.Second}, logged: map[object.ID]*lineCount{}}
+	tenant := New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	p := &process{
+		t:            tenant,
+		maxDurations: map[object.ID]time.Duration{"acme.x": time.Second},
+		log:          newLog(tenant),
+	}
 	var e link.Encoder
 	e.Begin(link.HostCall, 0)
 	e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine})

@@ -32,6 +32,27 @@ func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
 	return p.hostCalls.Start(id, head, d.Raw(), len(body))
 }
 
+// logOp takes one op of the log service: an object's line, or a report of the worker about an object. The reader
+// calls it, in the order of the frames.
+func (p *process) logOp(head link.HostCallHead, d *link.Decoder) error {
+	if head.Op != link.LogFailure {
+		return p.log.Op(head.Object, head.Op, d)
+	}
+	why := d.LogText()
+	p.mu.Lock()
+	w := p.pending[head.Request]
+	var c object.Call // copy: the call belongs to the goroutine that waits for the reply
+	if w != nil && w.call != nil {
+		c = *w.call
+		w.detail = p.t.redact(why)
+	}
+	p.mu.Unlock()
+	if c.ID != "" {
+		p.log.Failed(&c, why)
+	}
+	return d.Err
+}
+
 // hostCaller is a process as the [hostcall.Worker] of its host calls.
 type hostCaller struct{ *process }
 

@@ -187,6 +187,14 @@ func TestBrokenOpsEndTheWorker(t *testing.T) {
 		"object": func(e *link.Encoder) {
 			e.PutHostCall(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLost})
 		},
+		"object of a line": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogLine})
+			e.PutLogLine(link.LevelInfo, "a line")
+		},
+		"object of dropped lines": func(e *link.Encoder) {
+			e.PutHostCall(link.HostCallHead{Object: "other.x", Service: link.Log, Op: link.LogDropped})
+			e.Uint(5)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tenant := newTenant(Config{Services: objectCalls(nil)}, object.Limits{})

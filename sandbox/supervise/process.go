@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/scriptlog"
 )
 
 // osProcess is the process of a worker in the operating system.
@@ -48,10 +49,8 @@ type process struct {
 	ctx       context.Context    // ends with the process
 	cancel    context.CancelFunc // ends ctx
 
-	logged logCounts // lines of scripts; owned by the reader
-	// lines about failed calls; owned by the reader; separate, so that callers cannot displace lines of scripts
-	failed logCounts
-	gone   bool // the process has ended; guarded by t.mu
+	log  *scriptlog.Log // owned by the reader
+	gone bool           // the process has ended; guarded by t.mu
 
 	toFlush atomic.Bool // frames of Start wait for the end of a loop's round
 	flush   func()      // flushStaged
@@ -135,8 +134,6 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		active:       map[object.ID]*Version{},
 		staged:       map[*Version]bool{},
 		libs:         map[*Libs]bool{},
-		logged:       logCounts{},
-		failed:       logCounts{},
 		afterFunc:    func(d time.Duration, f func()) { time.AfterFunc(d, f) },
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -145,6 +142,7 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		Services: t.cfg.Services,
 		Budget:   t.cfg.Budget,
 	}, hostCaller{p})
+	p.log = newLog(t)
 	var err error
 	if p.in, err = link.NewReader(conn, p.frame); err != nil {
 		return nil, err
@@ -158,6 +156,16 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 	return p, nil
 }
 
+// newLog returns the log of a tenant's process.
+func newLog(t *Tenant) *scriptlog.Log {
+	return scriptlog.New(scriptlog.Config{
+		Out:     t.cfg.Log,
+		Account: t.cfg.Account,
+		Redact:  t.redact,
+		Lines:   t.logLines,
+	})
+}
+
 // read handles the worker's frames until the socket ends. Then it waits for the process and answers the open requests.
 func (p *process) read(stderr io.Reader) {
 	printed := make(chan string, 1)
@@ -167,7 +175,7 @@ func (p *process) read(stderr io.Reader) {
 		err = errors.New("the worker closed its socket")
 	}
 	p.kill(err)
-	p.logDropped()
+	p.log.Close()
 	first := <-printed
 	state, failed := p.Wait()
 	p.t.cfg.Account.Ended(p.PID(), state)

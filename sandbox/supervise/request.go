@@ -39,7 +39,7 @@ type pending struct {
 	placed func()        // see [object.Call]
 	reply  object.Reply
 	more   bool
-	detail string // why the call failed, as the worker reports it; for the log
+	detail string // why the call failed, as the worker reports it, without secrets; for the log
 	err    error
 }
 
@@ -370,8 +370,8 @@ func (p *process) logLimit(w *pending, failed *object.Error) {
 	}
 	switch failed.Code {
 	case object.CodeExhausted, object.CodeDeadline, object.CodeTooLarge:
-		if w.call != nil && p.allowLine(p.failed, w.call.ID) {
-			p.logFailed(w.call, p.t.redact(failed.Msg))
+		if w.call != nil {
+			p.log.Failed(w.call, failed.Msg)
 		}
 	default:
 	}

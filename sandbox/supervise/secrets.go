@@ -65,6 +65,15 @@ func (t *Tenant) redact(text string) string {
 	return text[:min(len(text), link.MaxLogLineBytes)]
 }
 
+// logLines returns the limit of log lines per second of an object. An object that was removed while it runs has the
+// default.
+func (t *Tenant) logLines(id object.ID) int {
+	if v := t.version(id); v != nil {
+		return v.Limits.LogLines
+	}
+	return object.Limits{}.WithDefaults().LogLines
+}
+
 // revokeMissing returns s with an empty grant for each object that had secrets before and has none in s.
 func (s *Secrets) revokeMissing(before *Secrets) *Secrets {
 	out := &Secrets{ByObject: map[object.ID]map[string]string{}, Known: before.Known}
