@@ -18,6 +18,7 @@ import (
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
+	"github.com/hearthhost/hearth/sandbox/script"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/transport/ca"
 	"github.com/hearthhost/hearth/transport/signed"
@@ -83,12 +84,12 @@ func gatedHost(t *testing.T, g *gate) (h *Host, dir string) {
 // gated is a gate that replaces a tenant's worker.
 type gated struct{ *gate }
 
-func (gated) Stage(context.Context, *supervise.Version) (*object.Description, error) { return nil, nil }
-func (gated) Activate(...*supervise.Version)                                         {}
-func (gated) Test(context.Context, *supervise.Version, supervise.Script) ([]supervise.TestResult, error) {
+func (gated) Stage(context.Context, *script.Version) (*object.Description, error) { return nil, nil }
+func (gated) Activate(...*script.Version)                                         {}
+func (gated) Test(context.Context, *script.Version, script.Script) ([]script.TestResult, error) {
 	return nil, nil
 }
-func (gated) Discard(*supervise.Version)        {}
+func (gated) Discard(*script.Version)           {}
 func (gated) Remove(...object.ID)               {}
 func (gated) SetSecrets(*supervise.Secrets)     {}
 func (gated) Retire(context.Context)            {}

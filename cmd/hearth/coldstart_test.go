@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/launch"
+	"github.com/hearthhost/hearth/sandbox/script"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -18,11 +19,11 @@ import (
 func BenchmarkColdStart(b *testing.B) {
 	bin := filepath.Join(b.TempDir(), "hearth")
 	buildHearth(b, bin)
-	script := supervise.Script{File: "acme/echo.lua", Source: []byte(`
+	source := script.Script{File: "acme/echo.lua", Source: []byte(`
 local Echo = hearth.object {}
 function Echo.expose:echo(v) return v end
 return Echo`)}
-	version := supervise.NewVersion("acme.echo", script, supervise.NewLibs(nil), object.Limits{})
+	version := script.NewVersion("acme.echo", source, script.NewLibs(nil), object.Limits{})
 	argv := []string{bin, "worker"}
 	for _, most := range []int{0, 1} {
 		b.Run(fmt.Sprintf("prewarm=%d", most), func(b *testing.B) {

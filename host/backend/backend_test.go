@@ -7,7 +7,7 @@ import (
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // newManager returns a manager whose workers cannot start.
@@ -23,17 +23,17 @@ func newManager(t *testing.T) *Manager {
 // TestClosedWorkers stages and tests versions in closed workers, as a reload does that lasts longer than the worker:
 // the error is CodeRetired, and no new process and no new worker of an object is left.
 func TestClosedWorkers(t *testing.T) {
-	libs := supervise.NewLibs(nil)
+	libs := script.NewLibs(nil)
 	for _, perObject := range []bool{false, true} {
 		w := newManager(t).NewWorker("acme", &policy.TenantSettings{PerObject: perObject}, nil)
 		if err := w.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		v := supervise.NewVersion("acme.echo", supervise.Script{Source: []byte("return {}")}, libs, object.Limits{})
+		v := script.NewVersion("acme.echo", script.Script{Source: []byte("return {}")}, libs, object.Limits{})
 		if _, err := w.Stage(t.Context(), v); !object.Retired(err) {
 			t.Errorf("per object %v: Stage() = %v, want CodeRetired", perObject, err)
 		}
-		if _, err := w.Test(t.Context(), v, supervise.Script{}); !object.Retired(err) {
+		if _, err := w.Test(t.Context(), v, script.Script{}); !object.Retired(err) {
 			t.Errorf("per object %v: Test() = %v, want CodeRetired", perObject, err)
 		}
 		w.Activate(v)
@@ -70,7 +70,7 @@ func TestSetRoutes(t *testing.T) {
 	set := Set{
 		Tenants: map[object.Tenant]*Tenant{"acme": {
 			Worker:  m.NewWorker("acme", &settings, nil),
-			Objects: map[object.ID]*supervise.Version{"acme.echo": nil, "acme.counter": {}},
+			Objects: map[object.ID]*script.Version{"acme.echo": nil, "acme.counter": {}},
 		}},
 		Plugins: map[object.ID]*Plugin{"acme.plug": {Pin: policy.Plugin{ID: "acme.plug"}}},
 	}

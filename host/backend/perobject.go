@@ -9,6 +9,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/script"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 )
 
@@ -82,7 +83,7 @@ func (a *perObjectWorkers) drop(id object.ID) {
 }
 
 // Stage stages a version in the worker of its object. A failed version is discarded at once.
-func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*object.Description, error) {
+func (a *perObjectWorkers) Stage(ctx context.Context, v *script.Version) (*object.Description, error) {
 	t, err := a.get(v.ID)
 	if err != nil {
 		return nil, err
@@ -96,8 +97,8 @@ func (a *perObjectWorkers) Stage(ctx context.Context, v *supervise.Version) (*ob
 
 // Test runs tests in the worker of the object.
 func (a *perObjectWorkers) Test(
-	ctx context.Context, v *supervise.Version, tests supervise.Script,
-) ([]supervise.TestResult, error) {
+	ctx context.Context, v *script.Version, tests script.Script,
+) ([]script.TestResult, error) {
 	t, err := a.get(v.ID)
 	if err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (a *perObjectWorkers) Test(
 	return t.Test(ctx, v, tests)
 }
 
-func (a *perObjectWorkers) Activate(all ...*supervise.Version) {
+func (a *perObjectWorkers) Activate(all ...*script.Version) {
 	for _, v := range all {
 		if t, err := a.get(v.ID); err == nil {
 			t.Activate(v)
@@ -113,7 +114,7 @@ func (a *perObjectWorkers) Activate(all ...*supervise.Version) {
 	}
 }
 
-func (a *perObjectWorkers) Discard(v *supervise.Version) {
+func (a *perObjectWorkers) Discard(v *script.Version) {
 	t := (*a.byID.Load())[v.ID]
 	if t == nil {
 		return

@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/host/route"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Tenant is the worker of a tenant, with its settings and the versions in service. Do not modify it: it belongs to a
@@ -18,8 +18,8 @@ import (
 type Tenant struct {
 	Worker   Worker
 	Settings policy.TenantSettings
-	Objects  map[object.ID]*supervise.Version
-	Libs     *supervise.Libs // the last reading; a version may have an older one
+	Objects  map[object.ID]*script.Version
+	Libs     *script.Libs // the last reading; a version may have an older one
 }
 
 // Clone returns a copy whose fields and objects can be modified.

@@ -8,6 +8,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
+	"github.com/hearthhost/hearth/sandbox/script"
 	"github.com/hearthhost/hearth/sandbox/supervise"
 	"github.com/hearthhost/hearth/service/objectcall"
 )
@@ -16,10 +17,10 @@ import (
 type Worker interface {
 	object.Backend
 	// Stage, Activate, Discard and Remove change the versions in service; see package supervise.
-	Stage(ctx context.Context, v *supervise.Version) (*object.Description, error)
-	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
-	Activate(all ...*supervise.Version)
-	Discard(v *supervise.Version)
+	Stage(ctx context.Context, v *script.Version) (*object.Description, error)
+	Test(ctx context.Context, v *script.Version, tests script.Script) ([]script.TestResult, error)
+	Activate(all ...*script.Version)
+	Discard(v *script.Version)
 	Remove(ids ...object.ID)
 	SetSecrets(s *supervise.Secrets)
 	// Withdraw cancels the queued calls for which refuse returns an error.
@@ -31,7 +32,7 @@ type Worker interface {
 
 // NewWorker returns a tenant's worker. The first call starts its process.
 func (m *Manager) NewWorker(
-	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*supervise.Version,
+	name object.Tenant, settings *policy.TenantSettings, objects map[object.ID]*script.Version,
 ) Worker {
 	cfg := supervise.Config{
 		Tenant:   name,

@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Files is the content of the scripts and plugins folders. <tenant>/<name>.lua and
@@ -35,8 +35,8 @@ type TenantFiles struct {
 }
 
 // Modules returns the tenant's modules by name.
-func (t *TenantFiles) Modules() map[string]supervise.Script {
-	out := make(map[string]supervise.Script, len(t.Libs))
+func (t *TenantFiles) Modules() map[string]script.Script {
+	out := make(map[string]script.Script, len(t.Libs))
 	for name, lib := range t.Libs {
 		out[name] = lib.Script
 	}
@@ -45,7 +45,7 @@ func (t *TenantFiles) Modules() map[string]supervise.Script {
 
 // Script is one file, as it was read.
 type Script struct {
-	supervise.Script
+	script.Script
 	read fs.FileInfo
 }
 

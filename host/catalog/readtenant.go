@@ -16,7 +16,7 @@ import (
 	"github.com/hearthhost/hearth/internal/safewalk"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // readTenant reads the changed files of a tenant's folder. It returns the content of the
@@ -194,5 +194,5 @@ func (r *tenantReader) read(root *os.Root, rel string) (Script, error) {
 	if bytes.Equal(src, before.Source) {
 		src = before.Source // share one copy
 	}
-	return Script{Script: supervise.Script{Source: src}, read: info}, nil
+	return Script{Script: script.Script{Source: src}, read: info}, nil
 }

@@ -8,7 +8,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // maxDeps bounds the require edges that are followed from an object, since tenants write the
@@ -59,8 +59,8 @@ func inWord(c byte) bool {
 // RequireGraph finds the modules that versions require. It scans each source once. The zero
 // value is ready.
 type RequireGraph struct {
-	deps map[*byte]deps              // by the address of a source's first byte
-	same map[[2]*supervise.Libs]bool // results of sameLibs
+	deps map[*byte]deps           // by the address of a source's first byte
+	same map[[2]*script.Libs]bool // results of sameLibs
 }
 
 func (a *RequireGraph) direct(source []byte) deps {
@@ -80,7 +80,7 @@ func (a *RequireGraph) direct(source []byte) deps {
 
 // Changes reports whether libs, as replacement of the version's modules, gives a different
 // version.
-func (a *RequireGraph) Changes(v *supervise.Version, libs *supervise.Libs) bool {
+func (a *RequireGraph) Changes(v *script.Version, libs *script.Libs) bool {
 	if v.Libs == libs {
 		return false
 	}
@@ -88,12 +88,12 @@ func (a *RequireGraph) Changes(v *supervise.Version, libs *supervise.Libs) bool 
 	if was != nil && is != nil {
 		return !SameLibs(was, is)
 	}
-	pair := [2]*supervise.Libs{v.Libs, libs}
+	pair := [2]*script.Libs{v.Libs, libs}
 	same, known := a.same[pair]
 	if !known {
 		same = SameLibs(v.Libs.Scripts, libs.Scripts)
 		if a.same == nil {
-			a.same = map[[2]*supervise.Libs]bool{}
+			a.same = map[[2]*script.Libs]bool{}
 		}
 		a.same[pair] = same
 	}
@@ -102,8 +102,8 @@ func (a *RequireGraph) Changes(v *supervise.Version, libs *supervise.Libs) bool 
 
 // reachable returns the modules that a script may require, directly and through others. It
 // scans their sources. nil means all modules.
-func (a *RequireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[string]supervise.Script {
-	out := map[string]supervise.Script{}
+func (a *RequireGraph) reachable(s script.Script, libs *script.Libs) map[string]script.Script {
+	out := map[string]script.Script{}
 	todo := [][]byte{s.Source}
 	for seen := 0; len(todo) > 0; todo = todo[1:] {
 		n := a.direct(todo[0])
@@ -122,7 +122,7 @@ func (a *RequireGraph) reachable(s supervise.Script, libs *supervise.Libs) map[s
 }
 
 // VersionModules returns the modules that a version may require.
-func VersionModules(v *supervise.Version) map[string]supervise.Script {
+func VersionModules(v *script.Version) map[string]script.Script {
 	if out := new(RequireGraph).reachable(v.Script, v.Libs); out != nil {
 		return out
 	}
@@ -131,7 +131,7 @@ func VersionModules(v *supervise.Version) map[string]supervise.Script {
 
 // SumOf returns a version's name: 12 hexadecimal digits of a SHA-256 of its script and the
 // modules that it may require.
-func SumOf(v *supervise.Version) string {
+func SumOf(v *script.Version) string {
 	h := sha256.New()
 	libs := VersionModules(v)
 	put := func(text []byte) { _, _ = fmt.Fprintf(h, "%d:%s", len(text), text) }
@@ -144,7 +144,7 @@ func SumOf(v *supervise.Version) string {
 }
 
 // SameLibs reports whether two sets of modules have the same names and sources.
-func SameLibs(a, b map[string]supervise.Script) bool {
+func SameLibs(a, b map[string]script.Script) bool {
 	if len(a) != len(b) {
 		return false
 	}

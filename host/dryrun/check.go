@@ -29,7 +29,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/binary"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Config configures a check or a test. Policy and Worker are required.
@@ -162,16 +162,16 @@ func (c *checkup) tenant(
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
 	w.SetSecrets(s.ForTenant(name))
-	libs := supervise.NewLibs(t.Modules())
+	libs := script.NewLibs(t.Modules())
 	for _, id := range slices.Sorted(maps.Keys(t.Objects)) {
-		script := t.Objects[id].Script
-		v := supervise.NewVersion(id, script, libs, settings.Limits(id))
+		s := t.Objects[id].Script
+		v := script.NewVersion(id, s, libs, settings.Limits(id))
 		_, err := w.Stage(ctx, v)
 		if err == nil {
 			w.Discard(v)
 			continue
 		}
-		var wrong *supervise.LoadError
+		var wrong *script.LoadError
 		if !errors.As(err, &wrong) { // the worker failed, not the script: report it once for the tenant
 			c.refuse(fault.Refusal{
 				Path: filepath.Join(cfg.Policy.Scripts, string(name)),
@@ -179,7 +179,7 @@ func (c *checkup) tenant(
 			})
 			return
 		}
-		path := filepath.Join(cfg.Policy.Scripts, filepath.FromSlash(script.File))
+		path := filepath.Join(cfg.Policy.Scripts, filepath.FromSlash(s.File))
 		c.refuse(fault.Refusal{ID: id, Path: path, Err: fault.Text(err)})
 	}
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Tested is the result of the tests of one object.
 type Tested struct {
-	ID    object.ID              `json:"id"`
-	File  string                 `json:"file"` // file of the tests, relative to the scripts folder
-	Tests []supervise.TestResult `json:"tests"`
-	Err   string                 `json:"error,omitempty"` // reason that no test ran
+	ID    object.ID           `json:"id"`
+	File  string              `json:"file"` // file of the tests, relative to the scripts folder
+	Tests []script.TestResult `json:"tests"`
+	Err   string              `json:"error,omitempty"` // reason that no test ran
 }
 
 // Test runs the tests of the objects whose ids begin with prefix, and calls report for each
@@ -49,13 +49,13 @@ func testTenant(
 	settings := cfg.Policy.Tenant(name)
 	w := scratchWorker(cfg, name, &settings)
 	defer func() { _ = w.Close(ctx) }()
-	shared := supervise.NewLibs(t.Modules())
+	shared := script.NewLibs(t.Modules())
 	for _, id := range ids {
 		out := &Tested{ID: id, File: t.Tests[id].File}
 		s, there := t.Objects[id]
 		var err error
 		if there {
-			v := supervise.NewVersion(id, s.Script, shared, settings.Limits(id))
+			v := script.NewVersion(id, s.Script, shared, settings.Limits(id))
 			out.Tests, err = w.Test(ctx, v, t.Tests[id].Script)
 		} else {
 			err = object.Errorf(object.CodeNotFound, "there is no object %s beside it", id)

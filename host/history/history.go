@@ -16,7 +16,7 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Bounds of the history: versions of an object, and bytes of a tenant with its removed
@@ -101,7 +101,7 @@ func (h *Store) ServedSince(id object.ID) (at time.Time, atStart bool) {
 
 // Add stores a version and removes the oldest beyond maxHistory. If it is already the newest
 // stored version, add does nothing.
-func (h *Store) Add(v *supervise.Version, taken time.Time, atStart bool) error {
+func (h *Store) Add(v *script.Version, taken time.Time, atStart bool) error {
 	all, err := h.Names(v.ID)
 	if err != nil {
 		return err
@@ -285,7 +285,7 @@ func (h *Store) SetOverride(id object.ID, i Override) error {
 
 // OverrideFor returns the version that a rollback put into service instead of v, nil without
 // a rollback.
-func (h *Store) OverrideFor(v *supervise.Version) (*Version, error) {
+func (h *Store) OverrideFor(v *script.Version) (*Version, error) {
 	text, err := os.ReadFile(filepath.Join(h.Folder(v.ID), overrideFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -312,13 +312,13 @@ func (h *Store) OverrideFor(v *supervise.Version) (*Version, error) {
 }
 
 // ToVersion returns a version that a worker can load.
-func (p *Version) ToVersion(id object.ID, limits object.Limits) *supervise.Version {
-	libs := make(map[string]supervise.Script, len(p.Libs))
+func (p *Version) ToVersion(id object.ID, limits object.Limits) *script.Version {
+	libs := make(map[string]script.Script, len(p.Libs))
 	for name, source := range p.Libs {
 		file := string(id.Tenant()) + "/lib/" + strings.ReplaceAll(name, ".", "/") + ".lua"
-		libs[name] = supervise.Script{File: file, Source: source}
+		libs[name] = script.Script{File: file, Source: source}
 	}
-	return supervise.NewVersion(id, supervise.Script{File: p.File, Source: p.Source}, supervise.NewLibs(libs), limits)
+	return script.NewVersion(id, script.Script{File: p.File, Source: p.Source}, script.NewLibs(libs), limits)
 }
 
 // Choose returns the stored version for a prefix of its name, or for "" the one before the serving version.

@@ -12,13 +12,13 @@ import (
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // refusal is a Refusal with the refused version, which is not staged again unchanged.
 type refusal struct {
 	fault.Refusal
-	version *supervise.Version
+	version *script.Version
 	tests   string // source of the tests that it failed
 	plugin  *backend.Plugin
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // worker is a worker of a test whose Stage returns err.
@@ -23,16 +23,16 @@ type worker struct {
 	backend.Worker
 	err       error
 	discarded int
-	active    map[object.ID]*supervise.Version
+	active    map[object.ID]*script.Version
 }
 
-func (w *worker) Stage(context.Context, *supervise.Version) (*object.Description, error) {
+func (w *worker) Stage(context.Context, *script.Version) (*object.Description, error) {
 	return new(object.Description), w.err
 }
 
-func (w *worker) Discard(*supervise.Version) { w.discarded++ }
+func (w *worker) Discard(*script.Version) { w.discarded++ }
 
-func (w *worker) Activate(all ...*supervise.Version) {
+func (w *worker) Activate(all ...*script.Version) {
 	for _, v := range all {
 		w.active[v.ID] = v
 	}
@@ -113,16 +113,16 @@ func TestRollbackDuringReload(t *testing.T) {
 	}{
 		"closed worker":   {object.ErrRetired, true, object.CodeInvalid},
 		"replaced worker": {nil, true, object.CodeInvalid},
-		"load error":      {&supervise.LoadError{Msg: "no"}, false, object.CodeInvalid},
+		"load error":      {&script.LoadError{Msg: "no"}, false, object.CodeInvalid},
 		"other error":     {object.ErrShutdown, false, object.CodeUnavailable},
 		"success":         {nil, false, object.CodeOK},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &worker{err: tc.staged, active: map[object.ID]*supervise.Version{}}
+			w := &worker{err: tc.staged, active: map[object.ID]*script.Version{}}
 			l := newReloader(t, w)
-			libs := supervise.NewLibs(nil)
-			script := supervise.Script{Source: []byte("return 1")}
-			old := supervise.NewVersion("acme.echo", script, libs, object.Limits{})
+			libs := script.NewLibs(nil)
+			source := script.Script{Source: []byte("return 1")}
+			old := script.NewVersion("acme.echo", source, libs, object.Limits{})
 			if err := l.history.Add(old, time.Now(), false); err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestRollbackDuringReload(t *testing.T) {
 			if tc.replaced {
 				l.change(func(*Generation) {
 					next := l.next.Backends.Tenants["acme"].Clone()
-					next.Worker = &worker{active: map[object.ID]*supervise.Version{}}
+					next.Worker = &worker{active: map[object.ID]*script.Version{}}
 					l.next.Backends.Tenants["acme"] = next
 				})
 			}

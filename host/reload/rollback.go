@@ -10,7 +10,7 @@ import (
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/host/stage"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // History returns the known versions of a script's object, oldest first.
@@ -44,7 +44,7 @@ func (l *Reloader) Rollback(ctx context.Context, id object.ID, version string) (
 }
 
 // servingVersion returns the serving version of a script's object. Plugins are CodeInvalid.
-func (l *Reloader) servingVersion(id object.ID) (*backend.Tenant, *supervise.Version, error) {
+func (l *Reloader) servingVersion(id object.ID) (*backend.Tenant, *script.Version, error) {
 	snap := l.cfg.Current.Load()
 	if snap.Backends.Plugins[id] != nil {
 		return nil, nil, object.Errorf(object.CodeInvalid,
@@ -101,7 +101,7 @@ func (l *Reloader) onDisk(id object.ID) string {
 	if !ok {
 		return ""
 	}
-	return catalog.SumOf(supervise.NewVersion(id, s.Script, supervise.NewLibs(t.Modules()), object.Limits{}))
+	return catalog.SumOf(script.NewVersion(id, s.Script, script.NewLibs(t.Modules()), object.Limits{}))
 }
 
 // rollback starts a job that puts a version back. The job sends its result to done.
@@ -139,7 +139,7 @@ func (l *Reloader) rollback(ctx context.Context, id object.ID, version string, d
 			c.Err = l.history.SetOverride(id, history.Override{Of: l.onDisk(id), Version: past.Version})
 		}
 		if c.Err != nil {
-			var unloadable *supervise.LoadError
+			var unloadable *script.LoadError
 			if errors.As(c.Err, &unloadable) {
 				c.Err = object.Errorf(object.CodeInvalid, "version %s does not load: %s", past.Version, unloadable.Msg)
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/stage"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // scripts applies the files of tenants to the next snapshot. It keeps unchanged objects and
@@ -46,7 +46,7 @@ func (l *Reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 	} else {
 		now = l.carryOver(name, was, found)
 		if !catalog.SameLibs(libs, was.Libs.Scripts) {
-			now.Libs = supervise.NewLibs(libs)
+			now.Libs = script.NewLibs(libs)
 		}
 	}
 	l.next.Backends.Tenants[name] = now
@@ -78,7 +78,7 @@ func (l *Reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 		}
 		now = now.Clone()
 		l.next.Backends.Tenants[name] = now
-		var taken []*supervise.Version
+		var taken []*script.Version
 		for _, c := range all {
 			if l.activate(now, c) {
 				taken = append(taken, c.Version)
@@ -89,11 +89,11 @@ func (l *Reloader) tenant(ctx context.Context, name object.Tenant, found *catalo
 }
 
 // newTenant returns the runtime of a new tenant.
-func (l *Reloader) newTenant(name object.Tenant, libs map[string]supervise.Script) *backend.Tenant {
+func (l *Reloader) newTenant(name object.Tenant, libs map[string]script.Script) *backend.Tenant {
 	now := &backend.Tenant{
 		Settings: l.next.Policy.Tenant(name),
-		Objects:  map[object.ID]*supervise.Version{},
-		Libs:     supervise.NewLibs(libs),
+		Objects:  map[object.ID]*script.Version{},
+		Libs:     script.NewLibs(libs),
 	}
 	now.Worker = l.cfg.Backends.NewWorker(name, &now.Settings, nil) // activate adds the objects
 	now.Worker.SetSecrets(l.next.Secrets.ForTenant(name))
@@ -116,10 +116,10 @@ func (l *Reloader) carryOver(name object.Tenant, was *backend.Tenant, found *cat
 		}
 	}
 	same := was.Fits(&now.Settings)
-	var changed []*supervise.Version
+	var changed []*script.Version
 	for id, v := range now.Objects {
 		if limits := now.Settings.Limits(id).WithDefaults(); !same || limits != v.Limits {
-			now.Objects[id] = supervise.NewVersion(id, v.Script, v.Libs, limits)
+			now.Objects[id] = script.NewVersion(id, v.Script, v.Libs, limits)
 			if same {
 				changed = append(changed, now.Objects[id])
 			}
@@ -173,7 +173,7 @@ func (l *Reloader) candidateVersions(now *backend.Tenant, found *catalog.TenantF
 			}
 			continue
 		}
-		v := supervise.NewVersion(id, s.Script, now.Libs, now.Settings.Limits(id))
+		v := script.NewVersion(id, s.Script, now.Libs, now.Settings.Limits(id))
 		if r != nil && r.version != nil && bytes.Equal(r.version.Script.Source, s.Source) &&
 			r.version.Limits == v.Limits &&
 			catalog.SameLibs(r.version.Libs.Scripts, now.Libs.Scripts) && r.tests == testGate(found, id, now) {
@@ -224,7 +224,7 @@ func (l *Reloader) activate(now *backend.Tenant, c *stage.Candidate) (taken bool
 		l.counts.accept()
 		return true
 	}
-	var unloadable *supervise.LoadError
+	var unloadable *script.LoadError
 	isScript := errors.As(c.Err, &unloadable) // other errors, such as a dead worker, may pass: stage again
 	if isScript && c.RecentlyWritten && l.waitToSettle(id) {
 		return false

@@ -19,17 +19,17 @@ import (
 	"github.com/hearthhost/hearth/host/catalog"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Candidate is a version that is not in service yet.
 type Candidate struct {
-	Version         *supervise.Version
-	Previous        *supervise.Version // version in service; nil: none, or a rollback
+	Version         *script.Version
+	Previous        *script.Version // version in service; nil: none, or a rollback
 	Path            string
-	RecentlyWritten bool              // the files may be half written
-	Sum             string            // checksum of the version, once it is staged
-	Tests           *supervise.Script // tests that it must pass; nil: none
+	RecentlyWritten bool           // the files may be half written
+	Sum             string         // checksum of the version, once it is staged
+	Tests           *script.Script // tests that it must pass; nil: none
 	Err             error
 }
 
@@ -38,9 +38,9 @@ const maxStaged = 100
 
 // Worker is a tenant's worker, as far as staging needs it.
 type Worker interface {
-	Stage(ctx context.Context, v *supervise.Version) (*object.Description, error)
-	Test(ctx context.Context, v *supervise.Version, tests supervise.Script) ([]supervise.TestResult, error)
-	Discard(v *supervise.Version)
+	Stage(ctx context.Context, v *script.Version) (*object.Description, error)
+	Test(ctx context.Context, v *script.Version, tests script.Script) ([]script.TestResult, error)
+	Discard(v *script.Version)
 }
 
 // Stager stages versions. It is safe for concurrent use.
@@ -146,14 +146,14 @@ func runTests(ctx context.Context, in Worker, c *Candidate) error {
 		}
 	}
 	if len(failed) > 0 {
-		return &supervise.LoadError{Msg: strings.Join(failed, "; ")}
+		return &script.LoadError{Msg: strings.Join(failed, "; ")}
 	}
 	return nil
 }
 
 // storeVersions stores the new version in the history, and before it the replaced one, if
 // that is not stored yet.
-func (s *Stager) storeVersions(before, now *supervise.Version) {
+func (s *Stager) storeVersions(before, now *script.Version) {
 	kept, err := s.History.Names(now.ID)
 	sum := catalog.SumOf(before)
 	if err == nil && !slices.ContainsFunc(kept, func(name string) bool { return history.IsVersion(name, sum) }) {

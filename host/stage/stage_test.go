@@ -12,7 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/supervise"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // worker is a worker of a test. Objects whose names begin with "bad" do not load. Tests of objects whose names begin
@@ -38,11 +38,11 @@ func (w *worker) end() {
 	w.running--
 }
 
-func (w *worker) Stage(_ context.Context, v *supervise.Version) (*object.Description, error) {
+func (w *worker) Stage(_ context.Context, v *script.Version) (*object.Description, error) {
 	w.begin()
 	defer w.end()
 	if strings.HasPrefix(v.ID.Name(), "bad") {
-		return nil, &supervise.LoadError{Msg: "syntax error"}
+		return nil, &script.LoadError{Msg: "syntax error"}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -51,17 +51,17 @@ func (w *worker) Stage(_ context.Context, v *supervise.Version) (*object.Descrip
 }
 
 func (w *worker) Test(
-	_ context.Context, v *supervise.Version, _ supervise.Script,
-) ([]supervise.TestResult, error) {
+	_ context.Context, v *script.Version, _ script.Script,
+) ([]script.TestResult, error) {
 	w.begin()
 	defer w.end()
 	if strings.HasPrefix(v.ID.Name(), "red") {
-		return []supervise.TestResult{{Name: "one"}, {Name: "two", Err: "1 is not 2"}}, nil
+		return []script.TestResult{{Name: "one"}, {Name: "two", Err: "1 is not 2"}}, nil
 	}
-	return []supervise.TestResult{{Name: "one"}}, nil
+	return []script.TestResult{{Name: "one"}}, nil
 }
 
-func (w *worker) Discard(v *supervise.Version) {
+func (w *worker) Discard(v *script.Version) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.discarded = append(w.discarded, v.ID)
@@ -75,14 +75,14 @@ func newStager(t *testing.T) *Stager {
 }
 
 // version returns a version of an object.
-func version(id object.ID, source string) *supervise.Version {
-	return supervise.NewVersion(id, supervise.Script{Source: []byte(source)}, supervise.NewLibs(nil), object.Limits{})
+func version(id object.ID, source string) *script.Version {
+	return script.NewVersion(id, script.Script{Source: []byte(source)}, script.NewLibs(nil), object.Limits{})
 }
 
 // TestStage stages versions of each kind: those that load and pass their tests get a checksum, the others an error.
 // At most two load at a time.
 func TestStage(t *testing.T) {
-	tests := &supervise.Script{File: "acme/x_test.lua"}
+	tests := &script.Script{File: "acme/x_test.lua"}
 	all := []*Candidate{
 		{Version: version("acme.good", "return 1")},
 		{Version: version("acme.bad", "return")},
@@ -95,12 +95,12 @@ func TestStage(t *testing.T) {
 	s.Stage(t.Context(), w, all)
 	for _, c := range all {
 		fails := strings.HasPrefix(c.Version.ID.Name(), "bad") || strings.HasPrefix(c.Version.ID.Name(), "red")
-		var unloadable *supervise.LoadError
+		var unloadable *script.LoadError
 		if fails != errors.As(c.Err, &unloadable) || fails != (c.Sum == "") {
 			t.Errorf("%s: error %v, checksum %q", c.Version.ID, c.Err, c.Sum)
 		}
 	}
-	if err := all[3].Err; err == nil || err.Error() != (&supervise.LoadError{
+	if err := all[3].Err; err == nil || err.Error() != (&script.LoadError{
 		Msg: "acme/x_test.lua: test two failed: 1 is not 2",
 	}).Error() {
 		t.Errorf("a failed test: %v", err)

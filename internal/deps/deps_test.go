@@ -547,6 +547,14 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "sandbox/script",
+		why: "it has the versions of objects; packages that read or store them need no process",
+		may: []string{
+			"object",
+			"sandbox/link",
+		},
+	},
+	{
 		pkg: "sandbox/scriptlog",
 		why: "it logs the reports of a worker, whose frames another package reads",
 		may: []string{
@@ -571,6 +579,7 @@ var edges = []edge{
 			"sandbox/hostcall",
 			"sandbox/launch",
 			"sandbox/link",
+			"sandbox/script",
 			"sandbox/scriptlog",
 		},
 	},
@@ -856,7 +865,7 @@ var edges = []edge{
 			"object",
 			"plugins/binary",
 			"policy",
-			"sandbox/supervise",
+			"sandbox/script",
 		},
 	},
 	{
@@ -866,7 +875,7 @@ var edges = []edge{
 			"host/catalog",
 			"internal/safefile",
 			"object",
-			"sandbox/supervise",
+			"sandbox/script",
 		},
 	},
 	{
@@ -964,6 +973,7 @@ var edges = []edge{
 			"sandbox/confine/layer",
 			"sandbox/hostcall",
 			"sandbox/launch",
+			"sandbox/script",
 			"sandbox/supervise",
 			"service/objectcall",
 		},
@@ -1020,7 +1030,7 @@ var edges = []edge{
 			"host/catalog",
 			"host/history",
 			"object",
-			"sandbox/supervise",
+			"sandbox/script",
 		},
 	},
 	{
@@ -1044,7 +1054,7 @@ var edges = []edge{
 			"object",
 			"plugins/binary",
 			"policy",
-			"sandbox/supervise",
+			"sandbox/script",
 		},
 	},
 	{
@@ -1064,6 +1074,7 @@ var edges = []edge{
 			"policy",
 			"sandbox/confine/layer",
 			"sandbox/hostcall",
+			"sandbox/script",
 			"sandbox/supervise",
 			"service/objectcall",
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/script"
 	"github.com/hearthhost/hearth/service/objectcall"
 )
 
@@ -111,7 +112,7 @@ func startFakeOn(t *testing.T, tenant *Tenant, handle frameHandler,
 // newTenant returns a tenant with one object, acme.x.
 func newTenant(cfg Config, limits object.Limits) *Tenant {
 	cfg.Tenant, cfg.Argv = "acme", []string{"/nonexistent/worker"}
-	return New(cfg, NewVersion("acme.x", Script{}, NewLibs(nil), limits))
+	return New(cfg, script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), limits))
 }
 
 // objectCalls returns the services of a host that offers object calls only.

@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // machineWall is the longest run of a call in the machine.
@@ -60,7 +61,7 @@ type machine struct {
 	*locals
 	last     int // number of the last version
 	versions map[object.ID]int
-	number   map[*Version]int
+	number   map[*script.Version]int
 	secret   map[object.ID]string
 	calls    map[string]*invocation
 	stateful bool // a call for an instance that remembers was made since the last Check
@@ -114,13 +115,13 @@ func newMachine() *machine {
 		services: newServices(),
 		locals:   &locals{},
 		versions: map[object.ID]int{},
-		number:   map[*Version]int{},
+		number:   map[*script.Version]int{},
 		secret:   map[object.ID]string{},
 		calls:    map[string]*invocation{},
 		streams:  map[uint64]*openStream{},
 	}
 	m.started = m.restart
-	var all []*Version
+	var all []*script.Version
 	for _, id := range slices.Sorted(maps.Keys(machineObjects)) {
 		v := m.newVersion(id)
 		m.versions[id] = m.number[v]
@@ -132,7 +133,7 @@ func newMachine() *machine {
 }
 
 // newVersion returns a version of an object.
-func (m *machine) newVersion(id object.ID) *Version {
+func (m *machine) newVersion(id object.ID) *script.Version {
 	m.last++
 	mode := machineObjects[id]
 	handover := ""
@@ -140,8 +141,8 @@ func (m *machine) newVersion(id object.ID) *Version {
 		handover = "function O:handover() return { n = self.n } end"
 	}
 	source := fmt.Sprintf(machineScript, m.last, string(mode), handover)
-	libs := NewLibs(map[string]Script{"m": {File: "lib/m.lua", Source: []byte("return {}")}})
-	v := NewVersion(id, Script{File: "x.lua", Source: []byte(source)}, libs, object.Limits{
+	libs := script.NewLibs(map[string]script.Script{"m": {File: "lib/m.lua", Source: []byte("return {}")}})
+	v := script.NewVersion(id, script.Script{File: "x.lua", Source: []byte(source)}, libs, object.Limits{
 		Steps:       20_000,
 		MaxDuration: machineWall,
 		Queue:       4,
@@ -421,7 +422,7 @@ func (m *machine) Sleep(t *rapid.T) {
 func (m *machine) RefuseStart(*rapid.T) { m.refuse = 1 }
 
 // use puts versions into use.
-func (m *machine) use(v *Version) {
+func (m *machine) use(v *script.Version) {
 	if !m.t.Has(v.ID) {
 		m.forget(v.ID)
 	}
@@ -454,18 +455,19 @@ func (m *machine) Try(t *rapid.T) {
 
 // mayEnd reports whether an error is due to the end of a worker, which is not the fault of the version.
 func (m *machine) mayEnd(err error) bool {
-	var load *LoadError
+	var load *script.LoadError
 	return errors.As(err, &load) &&
 		(strings.Contains(load.Msg, "the worker ended") || strings.Contains(load.Msg, "not done after"))
 }
 
 // TryBroken tries a script that does not compile. The worker continues.
 func (m *machine) TryBroken(t *rapid.T) {
-	v := NewVersion(drawObject(t), Script{File: "x.lua", Source: []byte("return = 1")}, NewLibs(nil), object.Limits{})
+	broken := script.Script{File: "x.lua", Source: []byte("return = 1")}
+	v := script.NewVersion(drawObject(t), broken, script.NewLibs(nil), object.Limits{})
 	running := m.t.Running()
 	asleep := m.asleep()
 	_, err := m.t.Stage(context.Background(), v)
-	var load *LoadError
+	var load *script.LoadError
 	if !errors.As(err, &load) && object.CodeOf(err) != object.CodeUnavailable {
 		t.Errorf("trying a script that does not compile: %v", err)
 	}
@@ -477,7 +479,7 @@ func (m *machine) TryBroken(t *rapid.T) {
 // Test runs the tests of a version.
 func (m *machine) Test(t *rapid.T) {
 	v := m.newVersion(drawObject(t))
-	tests := Script{File: "x_test.lua", Source: []byte(`return { bad = function() error("wrong") end }`)}
+	tests := script.Script{File: "x_test.lua", Source: []byte(`return { bad = function() error("wrong") end }`)}
 	results, err := m.t.Test(context.Background(), v, tests)
 	switch {
 	case err != nil && object.CodeOf(err) != object.CodeUnavailable && !m.mayEnd(err):

@@ -19,6 +19,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/script"
 	"github.com/hearthhost/hearth/sandbox/scriptlog"
 )
 
@@ -72,15 +73,15 @@ type process struct {
 	pinged       time.Time // time of the last ping; zero: it was answered
 	pings        uint64
 	overdue      map[uint64]overdueCall
-	unresponsive bool                        // the host has given up a call because the worker does not answer pings
-	resultBytes  int                         // longest result that any of its versions may return
-	sweeping     bool                        // sweep is scheduled
-	retired      bool                        // the process gets no more requests
-	maxDurations map[object.ID]time.Duration // longest limit of each object that the worker has received
-	active       map[object.ID]*Version      // versions in use in the worker
-	staged       map[*Version]bool           // versions that are loaded in the worker and not in use
-	libs         map[*Libs]bool              // modules that the worker has
-	cause        error                       // why the process was ended or exited; set once
+	unresponsive bool                          // the host has given up a call because the worker does not answer pings
+	resultBytes  int                           // longest result that any of its versions may return
+	sweeping     bool                          // sweep is scheduled
+	retired      bool                          // the process gets no more requests
+	maxDurations map[object.ID]time.Duration   // longest limit of each object that the worker has received
+	active       map[object.ID]*script.Version // versions in use in the worker
+	staged       map[*script.Version]bool      // versions that are loaded in the worker and not in use
+	libs         map[*script.Libs]bool         // modules that the worker has
+	cause        error                         // why the process was ended or exited; set once
 }
 
 // maxLogLine bounds a line that a worker's runtime prints, in bytes. The rest is dropped.
@@ -131,9 +132,9 @@ func newProcess(t *Tenant, l osProcess, conn conn) (*process, error) {
 		pending:      map[uint64]*pending{},
 		overdue:      map[uint64]overdueCall{},
 		maxDurations: map[object.ID]time.Duration{},
-		active:       map[object.ID]*Version{},
-		staged:       map[*Version]bool{},
-		libs:         map[*Libs]bool{},
+		active:       map[object.ID]*script.Version{},
+		staged:       map[*script.Version]bool{},
+		libs:         map[*script.Libs]bool{},
 		afterFunc:    func(d time.Duration, f func()) { time.AfterFunc(d, f) },
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())

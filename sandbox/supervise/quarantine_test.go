@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // TestQuarantine crashes a worker repeatedly. It is not started again until one of its objects changes.
 func TestQuarantine(t *testing.T) {
-	v := NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{})
+	v := script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), object.Limits{})
 	tenant := New(Config{Tenant: "acme", Argv: []string{"/nonexistent/worker"}}, v)
 	call := func() error {
 		_, err := tenant.Invoke(t.Context(), &object.Call{ID: "acme.x"})
@@ -54,7 +55,7 @@ func TestQuarantine(t *testing.T) {
 		t.Error("a version that was refused had the worker start again")
 	}
 	setAside()
-	tenant.Activate(NewVersion("acme.x", Script{}, NewLibs(nil), object.Limits{Steps: 1}))
+	tenant.Activate(script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), object.Limits{Steps: 1}))
 	if !started() {
 		t.Error("other limits do not have it start again")
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // Config is the configuration of a tenant's worker.
@@ -53,8 +54,8 @@ type Tenant struct {
 	cfg   Config
 	start func(*Tenant) (*process, error) // start; tests run a worker in their own process
 
-	objects atomic.Pointer[map[object.ID]*Version] // objects in use; the map is not modified
-	change  sync.Mutex                             // held to replace the map
+	objects atomic.Pointer[map[object.ID]*script.Version] // objects in use; the map is not modified
+	change  sync.Mutex                                    // held to replace the map
 
 	mu       sync.Mutex    // guards the fields below; not held while a worker starts
 	proc     *process      // nil: no process is running
@@ -67,7 +68,7 @@ type Tenant struct {
 }
 
 // New returns the backend of these objects. It starts no process.
-func New(cfg Config, objects ...*Version) *Tenant {
+func New(cfg Config, objects ...*script.Version) *Tenant {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -79,7 +80,7 @@ func New(cfg Config, objects ...*Version) *Tenant {
 		cfg.Idle = DefaultIdle
 	}
 	t := &Tenant{cfg: cfg, start: start}
-	all := make(map[object.ID]*Version, len(objects))
+	all := make(map[object.ID]*script.Version, len(objects))
 	for _, v := range objects {
 		all[v.ID] = v
 	}
@@ -91,7 +92,7 @@ func New(cfg Config, objects ...*Version) *Tenant {
 func (t *Tenant) Has(id object.ID) bool { return t.version(id) != nil }
 
 // version returns the version of an object that is in use, nil if there is no such object.
-func (t *Tenant) version(id object.ID) *Version { return (*t.objects.Load())[id] }
+func (t *Tenant) version(id object.ID) *script.Version { return (*t.objects.Load())[id] }
 
 // live returns the running process, or starts one. After a crash it fails with CodeUnavailable until the back-off is
 // over. staging is set to load a new version, which is possible during quarantine.
@@ -219,7 +220,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if v == nil {
 		return nil, errUnknown
 	}
-	if d := v.described.Load(); d != nil {
+	if d := v.Description(); d != nil {
 		return d, nil
 	}
 	p, err := t.live(false)
@@ -235,7 +236,7 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if err != nil {
 		return nil, err
 	}
-	return v.describe(r)
+	return v.Describe(r.Payload)
 }
 
 // errUnknown is the answer to a request for an object that the tenant does not have.

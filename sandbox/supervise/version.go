@@ -7,72 +7,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
-// Script is the source of one object or of one lib module.
-type Script struct {
-	File   string // for messages, relative to the scripts folder, for example "acme/counter.lua"
-	Source []byte
-}
-
-// Libs are the modules that an object may require. They are not modified.
-type Libs struct {
-	Scripts map[string]Script // by module name
-	number  uint64            // their id on the link
-}
-
-// Version is one version of an object: its script, its modules and its limits. [NewVersion] returns one. It is not
-// modified.
-type Version struct {
-	ID     object.ID
-	Script Script
-	Libs   *Libs
-	Limits object.Limits // none is zero
-
-	number    uint64                             // its id on the link
-	described atomic.Pointer[object.Description] // description of a version that has loaded; nil: not requested yet
-}
-
-var numbers atomic.Uint64 // last number of a version or of modules
-
-// NewLibs returns the modules of versions.
-func NewLibs(scripts map[string]Script) *Libs {
-	return &Libs{Scripts: scripts, number: numbers.Add(1)}
-}
-
-// NewVersion returns a version of an object. A zero limit has its default.
-func NewVersion(id object.ID, script Script, libs *Libs, limits object.Limits) *Version {
-	return &Version{ID: id, Script: script, Libs: libs, Limits: limits.WithDefaults(), number: numbers.Add(1)}
-}
-
-// describe decodes and keeps the description that a worker sent.
-func (v *Version) describe(r object.Reply) (*object.Description, error) {
-	d := new(object.Description)
-	if err := json.Unmarshal(r.Payload, d); err != nil {
-		return nil, fmt.Errorf("reading the description of %s: %w", v.ID, err)
-	}
-	if len(d.Members) > link.MaxMembers {
-		return nil, fmt.Errorf("reading the description of %s: more than %d members", v.ID, link.MaxMembers)
-	}
-	d.ID = v.ID
-	v.described.Store(d)
-	return d, nil
-}
-
-// LoadError is an error of a script, with its place.
-type LoadError struct{ Msg string }
-
-// Error returns the message, which names file and line.
-func (e *LoadError) Error() string { return e.Msg }
-
 // Stage loads a version beside the one in use and returns its description. Calls are not affected. The error is a
-// [*LoadError] if the script is wrong. Call Activate or Discard next.
-func (t *Tenant) Stage(ctx context.Context, v *Version) (*object.Description, error) {
+// [*script.LoadError] if the script is wrong. Call Activate or Discard next.
+func (t *Tenant) Stage(ctx context.Context, v *script.Version) (*object.Description, error) {
 	for again := false; ; again = true {
 		p, err := t.live(true)
 		if err != nil {
@@ -91,38 +35,32 @@ func (t *Tenant) Stage(ctx context.Context, v *Version) (*object.Description, er
 			t.Discard(v)
 			return nil, err
 		}
-		return v.describe(r)
+		return v.Describe(r.Payload)
 	}
 }
 
-// loadError returns a [*LoadError] if the version caused err, for example by a deadline or by the end of the worker.
-// The host would otherwise load it again and again, and end the tenant's instances each time.
+// loadError returns a [*script.LoadError] if the version caused err, for example by a deadline or by the end of the
+// worker. The host would otherwise load it again and again, and end the tenant's instances each time.
 func (p *process) loadError(ctx context.Context, r object.Reply, err error, most time.Duration) error {
 	p.mu.Lock()
 	ended := p.pending == nil
 	p.mu.Unlock()
 	switch {
 	case err == nil && r.Exception:
-		return &LoadError{string(r.Payload)}
+		return &script.LoadError{Msg: string(r.Payload)}
 	case err == nil || ctx.Err() != nil:
 		return err
 	case object.CodeOf(err) == object.CodeDeadline:
-		return &LoadError{fmt.Sprintf("not finished after %s", most)}
+		return &script.LoadError{Msg: fmt.Sprintf("not finished after %s", most)}
 	case ended:
-		return &LoadError{fmt.Sprintf("the worker ended while it loaded: %v", err)}
+		return &script.LoadError{Msg: fmt.Sprintf("the worker ended while it loaded: %v", err)}
 	}
 	return err
 }
 
-// TestResult is the result of one test of a script.
-type TestResult struct {
-	Name string `json:"name"`
-	Err  string `json:"error,omitempty"` // "" if it passed
-}
-
-// Test runs the tests of a version. Calls are not affected. The error is a [*LoadError] if the version or the tests
-// do not load.
-func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResult, error) {
+// Test runs the tests of a version. Calls are not affected. The error is a [*script.LoadError] if the version or the
+// tests do not load.
+func (t *Tenant) Test(ctx context.Context, v *script.Version, tests script.Script) ([]script.TestResult, error) {
 	p, err := t.live(true)
 	if err != nil {
 		return nil, err
@@ -142,7 +80,7 @@ func (t *Tenant) Test(ctx context.Context, v *Version, tests Script) ([]TestResu
 	if err = p.loadError(ctx, r, err, testTimeout); err != nil {
 		return nil, err
 	}
-	var results []TestResult
+	var results []script.TestResult
 	if err := json.Unmarshal(r.Payload, &results); err != nil {
 		return nil, fmt.Errorf("reading the results of %s: %w", tests.File, err)
 	}
@@ -157,11 +95,11 @@ const tryTimeout = 20 * time.Second
 
 // Activate puts versions into use: they answer the calls that begin from now on. Running calls, sessions and streams
 // stay on the version on which they began.
-func (t *Tenant) Activate(all ...*Version) {
+func (t *Tenant) Activate(all ...*script.Version) {
 	if len(all) == 0 {
 		return
 	}
-	t.updateObjects(func(objects map[object.ID]*Version) {
+	t.updateObjects(func(objects map[object.ID]*script.Version) {
 		for _, v := range all {
 			objects[v.ID] = v
 		}
@@ -176,11 +114,11 @@ func (t *Tenant) Activate(all ...*Version) {
 }
 
 // Discard removes a staged version that will not be activated.
-func (t *Tenant) Discard(v *Version) {
+func (t *Tenant) Discard(v *script.Version) {
 	t.withProcess(func(p *process) {
 		if p.staged[v] {
 			delete(p.staged, v)
-			p.send(link.Forget, v.number)
+			p.send(link.Forget, v.Number())
 			p.dropLibs()
 		}
 	})
@@ -188,7 +126,7 @@ func (t *Tenant) Discard(v *Version) {
 
 // Remove removes objects. Running calls continue.
 func (t *Tenant) Remove(ids ...object.ID) {
-	t.updateObjects(func(objects map[object.ID]*Version) {
+	t.updateObjects(func(objects map[object.ID]*script.Version) {
 		for _, id := range ids {
 			delete(objects, id)
 		}
@@ -210,7 +148,7 @@ func (t *Tenant) Remove(ids ...object.ID) {
 }
 
 // updateObjects replaces the map of objects by a changed copy.
-func (t *Tenant) updateObjects(change func(map[object.ID]*Version)) {
+func (t *Tenant) updateObjects(change func(map[object.ID]*script.Version)) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	all := maps.Clone(*t.objects.Load())
@@ -232,7 +170,7 @@ func (t *Tenant) withProcess(do func(p *process)) {
 
 // use puts a version into use in the worker. Callers hold mu. A version that was staged in an earlier process is loaded
 // now if the worker has another version of the object; otherwise the object's first call loads it.
-func (p *process) use(v *Version) {
+func (p *process) use(v *script.Version) {
 	switch {
 	case p.active[v.ID] == v:
 		return
@@ -244,7 +182,7 @@ func (p *process) use(v *Version) {
 		p.postFrame(p.loadFrame(v, 0))
 	}
 	p.active[v.ID] = v
-	p.send(link.Use, v.number)
+	p.send(link.Use, v.Number())
 }
 
 // load sends an object's version and puts it into use, before the object's first call. Callers hold mu. It ignores
@@ -256,11 +194,11 @@ func (p *process) load(id object.ID) {
 	}
 	p.postFrame(p.loadFrame(v, 0))
 	p.active[id] = v
-	p.send(link.Use, v.number)
+	p.send(link.Use, v.Number())
 }
 
 // loadFrame returns the frame that loads a version. Callers hold mu. The worker reports the result if request is not 0.
-func (p *process) loadFrame(v *Version, request uint64) []byte {
+func (p *process) loadFrame(v *script.Version, request uint64) []byte {
 	var e link.Encoder
 	e.Begin(link.Load, request)
 	p.putVersion(&e, v)
@@ -269,7 +207,7 @@ func (p *process) loadFrame(v *Version, request uint64) []byte {
 
 // putVersion appends a version to a frame as its last fields. Before that it posts the secrets and modules that the
 // version needs. Callers hold mu.
-func (p *process) putVersion(e *link.Encoder, v *Version) {
+func (p *process) putVersion(e *link.Encoder, v *script.Version) {
 	p.maxDurations[v.ID] = max(p.maxDurations[v.ID], v.Limits.MaxDuration)
 	if v.Limits.ResultBytes > p.resultBytes {
 		p.resultBytes = v.Limits.ResultBytes
@@ -280,7 +218,7 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 		p.libs[v.Libs] = true
 		var libs link.Encoder
 		libs.Begin(link.Libs, 0)
-		libs.Uint(v.Libs.number)
+		libs.Uint(v.Libs.Number())
 		libs.Uint(uint64(len(v.Libs.Scripts)))
 		for _, name := range slices.Sorted(maps.Keys(v.Libs.Scripts)) {
 			libs.Text(name)
@@ -289,8 +227,8 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 		p.postFrame(libs.Frame())
 	}
 	e.PutVersion(&link.Version{
-		Number: v.number,
-		Libs:   v.Libs.number,
+		Number: v.Number(),
+		Libs:   v.Libs.Number(),
 		ID:     v.ID,
 		File:   v.Script.File,
 		Limits: v.Limits,
@@ -300,7 +238,7 @@ func (p *process) putVersion(e *link.Encoder, v *Version) {
 
 // dropLibs removes the modules that no version uses. Callers hold mu.
 func (p *process) dropLibs() {
-	wanted := map[*Libs]bool{}
+	wanted := map[*script.Libs]bool{}
 	for _, v := range p.active {
 		wanted[v.Libs] = true
 	}
@@ -313,7 +251,7 @@ func (p *process) dropLibs() {
 	for l := range p.libs {
 		if !wanted[l] {
 			delete(p.libs, l)
-			p.send(link.DropLibs, l.number)
+			p.send(link.DropLibs, l.Number())
 		}
 	}
 }

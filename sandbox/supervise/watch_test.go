@@ -10,6 +10,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
 
 // watched is a worker that accepts calls and answers pings with the running calls that a test passes.
@@ -272,7 +273,7 @@ func TestControlDoesNotWait(t *testing.T) {
 	p, _ := startFake(t, tenant, nil)
 	source := make([]byte, 1<<20)
 	for range 20 { // none of this fits the socket
-		v := NewVersion("acme.x", Script{Source: source}, NewLibs(nil), object.Limits{})
+		v := script.NewVersion("acme.x", script.Script{Source: source}, script.NewLibs(nil), object.Limits{})
 		p.mu.Lock()
 		p.staged[v] = true
 		p.mu.Unlock()
