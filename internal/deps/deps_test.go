@@ -564,14 +564,12 @@ var edges = []edge{
 		},
 	},
 	{
-		pkg: "sandbox/supervise",
+		pkg: "sandbox/process",
 		why: "it runs in the host's process, where no Lua and no codec of arguments may be",
 		may: []string{
-			"internal/backoff",
 			"internal/loop",
 			"internal/nonblock",
 			"internal/procstat",
-			"internal/redact",
 			"internal/spin",
 			"internal/tick",
 			"object",
@@ -581,6 +579,19 @@ var edges = []edge{
 			"sandbox/link",
 			"sandbox/script",
 			"sandbox/scriptlog",
+		},
+	},
+	{
+		pkg: "sandbox/supervise",
+		why: "it starts and replaces processes of a tenant; their frames are those of another package",
+		may: []string{
+			"internal/backoff",
+			"internal/redact",
+			"internal/tick",
+			"object",
+			"sandbox/link",
+			"sandbox/process",
+			"sandbox/script",
 		},
 	},
 	{

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"bytes"
@@ -114,7 +114,7 @@ func TestReadersDoNotWait(t *testing.T) {
 		all.Go(func() { // a caller
 			for n := range each {
 				call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: part(n + 2)}
-				_, err := tenant.Invoke(t.Context(), call)
+				_, err := p.Invoke(t.Context(), call, time.Hour)
 				if object.CodeOf(err) != object.CodeExhausted {
 					t.Errorf("a call that the worker refuses: %v", err)
 					return
@@ -125,5 +125,5 @@ func TestReadersDoNotWait(t *testing.T) {
 	}
 	done := make(chan struct{})
 	go func() { all.Wait(); close(done) }()
-	progress(t, done, &answers, func() { p.kill(link.ErrStalled) })
+	progress(t, done, &answers, func() { p.Kill(link.ErrStalled) })
 }

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"io"
@@ -57,15 +57,16 @@ func tiny(t *testing.T, files ...*os.File) {
 // frameHandler handles the frames that a fake worker receives.
 type frameHandler func(f *fake, typ link.Type, id uint64, body []byte) error
 
-// startFake gives a tenant a running worker with tiny buffers. handle receives its frames; with nil it does not read.
-func startFake(t *testing.T, tenant *Tenant, handle frameHandler) (*process, *fake) {
+// startFake returns a running worker of a tenant, with tiny buffers. handle receives its frames; with nil it does not
+// read.
+func startFake(t *testing.T, tenant *tenant, handle frameHandler) (*Process, *fake) {
 	t.Helper()
 	return startFakeOn(t, tenant, handle, tiny)
 }
 
 // startFakeOn is startFake with sockets that set prepares.
-func startFakeOn(t *testing.T, tenant *Tenant, handle frameHandler,
-	set func(*testing.T, ...*os.File)) (*process, *fake) {
+func startFakeOn(t *testing.T, tenant *tenant, handle frameHandler,
+	set func(*testing.T, ...*os.File)) (*Process, *fake) {
 	t.Helper()
 	a, b, err := socketpair.Files()
 	if err != nil {
@@ -81,7 +82,7 @@ func startFakeOn(t *testing.T, tenant *Tenant, handle frameHandler,
 		t.Fatal(err)
 	}
 	f := &fake{out: link.NewWriter(theirs), ended: make(chan struct{}), socket: theirs}
-	p, err := newProcess(tenant, f, ours)
+	p, err := newProcess(tenant.cfg, tenant, f, ours)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,9 +98,6 @@ func startFakeOn(t *testing.T, tenant *Tenant, handle frameHandler,
 		}
 		go func() { defer close(reading); _ = in.Run(false) }()
 	}
-	tenant.mu.Lock()
-	tenant.proc = p
-	tenant.mu.Unlock()
 	go p.read(io.LimitReader(strings.NewReader(""), 0))
 	t.Cleanup(func() {
 		theirs.Close()
@@ -109,10 +107,68 @@ func startFakeOn(t *testing.T, tenant *Tenant, handle frameHandler,
 	return p, f
 }
 
+// tenant is the owner of a process, with one object, acme.x.
+type tenant struct {
+	cfg     Config
+	secrets map[object.ID]map[string]string
+
+	mu       sync.Mutex // guards the fields below
+	versions map[object.ID]*script.Version
+	causes   []error // of ended processes
+}
+
 // newTenant returns a tenant with one object, acme.x.
-func newTenant(cfg Config, limits object.Limits) *Tenant {
-	cfg.Tenant, cfg.Argv = "acme", []string{"/nonexistent/worker"}
-	return New(cfg, script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), limits))
+func newTenant(cfg Config, limits object.Limits) *tenant {
+	cfg.Tenant = "acme"
+	return &tenant{cfg: cfg.WithDefaults(), versions: map[object.ID]*script.Version{
+		"acme.x": script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), limits),
+	}}
+}
+
+// Version implements [Owner].
+func (t *tenant) Version(id object.ID) *script.Version { return t.Versions()[id] }
+
+// Versions implements [Owner].
+func (t *tenant) Versions() map[object.ID]*script.Version {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.versions
+}
+
+// use replaces the versions in use.
+func (t *tenant) use(all ...*script.Version) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.versions = map[object.ID]*script.Version{}
+	for _, v := range all {
+		t.versions[v.ID] = v
+	}
+}
+
+// Secrets implements [Owner].
+func (t *tenant) Secrets(id object.ID) (map[string]string, bool) {
+	values, ok := t.secrets[id]
+	return values, ok
+}
+
+// Redact implements [Owner].
+func (t *tenant) Redact(text string) string { return text[:min(len(text), link.MaxLogLineBytes)] }
+
+// Retire implements [Owner].
+func (t *tenant) Retire(_ *Process, stop func() bool) bool { return stop() }
+
+// Exited implements [Owner].
+func (t *tenant) Exited(_ *Process, cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.causes = append(t.causes, cause)
+}
+
+// ended returns the causes of the ends of processes.
+func (t *tenant) ended() []error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.causes
 }
 
 // objectCalls returns the services of a host that offers object calls only.

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"bytes"
@@ -74,8 +74,10 @@ func FuzzFrame(f *testing.F) {
 		call := &object.Call{ID: "acme.x", Corr: [16]byte{1}, Chain: []object.ID{"acme.first"}}
 		x := &pending{answer: make(chan struct{}, 1), call: call}
 		_, cancel := context.WithCancel(t.Context())
-		p := &process{
-			t:            New(Config{Tenant: "acme"}),
+		owner := newTenant(Config{}, object.Limits{})
+		p := &Process{
+			cfg:          owner.cfg,
+			owner:        owner,
 			out:          link.NewWriter(io.Discard),
 			ctx:          t.Context(),
 			cancel:       cancel,
@@ -85,8 +87,8 @@ func FuzzFrame(f *testing.F) {
 		logged := map[object.ID]bool{} // objects for which a line was logged
 		p.log = scriptlog.New(scriptlog.Config{
 			Out:     slog.New(slog.DiscardHandler),
-			Account: p.t.cfg.Account,
-			Redact:  p.t.redact,
+			Account: owner.cfg.Account,
+			Redact:  owner.Redact,
 			Lines:   func(id object.ID) int { logged[id] = true; return 10 },
 		})
 		services := hostcall.Config{Tenant: "acme", Services: []hostcall.Service{service}}
@@ -141,11 +143,12 @@ func (r recorder) Handle(_ context.Context, from hostcall.From, _ link.Op, _ []b
 // TestLinesAreBounded sends a long log line of a compromised worker. The host truncates it.
 func TestLinesAreBounded(t *testing.T) {
 	var log bytes.Buffer
-	tenant := New(Config{Tenant: "acme", Log: slog.New(slog.NewTextHandler(&log, nil))})
-	p := &process{
-		t:            tenant,
+	owner := newTenant(Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, object.Limits{})
+	p := &Process{
+		cfg:          owner.cfg,
+		owner:        owner,
 		maxDurations: map[object.ID]time.Duration{"acme.x": time.Second},
-		log:          newLog(tenant),
+		log:          newLog(owner.cfg, owner),
 	}
 	var e link.Encoder
 	e.Begin(link.HostCall, 0)

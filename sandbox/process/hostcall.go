@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ var errCallEnded = object.Errorf(object.CodeCanceled, "the call that requested t
 
 // hostCall starts an op, or takes a log line. The reader calls it, so it does not wait. An error means that the worker
 // broke the protocol.
-func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
+func (p *Process) hostCall(id uint64, d *link.Decoder, body []byte) error {
 	head := d.HostCallFields()
 	switch {
 	case d.Err != nil:
@@ -34,7 +34,7 @@ func (p *process) hostCall(id uint64, d *link.Decoder, body []byte) error {
 
 // logOp takes one op of the log service: an object's line, or a report of the worker about an object. The reader
 // calls it, in the order of the frames.
-func (p *process) logOp(head link.HostCallHead, d *link.Decoder) error {
+func (p *Process) logOp(head link.HostCallHead, d *link.Decoder) error {
 	if head.Op != link.LogFailure {
 		return p.log.Op(head.Object, head.Op, d)
 	}
@@ -44,7 +44,7 @@ func (p *process) logOp(head link.HostCallHead, d *link.Decoder) error {
 	var c object.Call // copy: the call belongs to the goroutine that waits for the reply
 	if w != nil && w.call != nil {
 		c = *w.call
-		w.detail = p.t.redact(why)
+		w.detail = p.owner.Redact(why)
 	}
 	p.mu.Unlock()
 	if c.ID != "" {
@@ -53,8 +53,8 @@ func (p *process) logOp(head link.HostCallHead, d *link.Decoder) error {
 	return d.Err
 }
 
-// hostCaller is a process as the [hostcall.Worker] of its host calls.
-type hostCaller struct{ *process }
+// hostCaller is a process as the [hostcall.Worker] of its host calls. Kill is that of the process.
+type hostCaller struct{ *Process }
 
 // Bind implements [hostcall.Worker].
 func (p hostCaller) Bind(c *hostcall.Call) error {
@@ -92,13 +92,10 @@ func (p hostCaller) Send(frame, payload []byte) error {
 	return err
 }
 
-// Kill implements [hostcall.Worker].
-func (p hostCaller) Kill(cause error) { p.kill(cause) }
-
 // depthLocked returns the length of the longest chain of an open call. An op without a request gets a chain of that
 // length: any open call may be its cause, for example by the first call of an object, which runs init. A hijacked
 // worker that hides the cause gains nothing.
-func (p *process) depthLocked() (depth int) {
+func (p *Process) depthLocked() (depth int) {
 	for _, w := range p.pending {
 		if w.call != nil {
 			depth = max(depth, len(w.call.Chain))

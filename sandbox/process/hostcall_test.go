@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"context"
@@ -14,19 +14,19 @@ import (
 // TestHostCallsEndWithTheirCall ends a call in every possible way. Its host calls are then cancelled, their slots are
 // free.
 func TestHostCallsEndWithTheirCall(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, p *process, f *fake, request uint64, leave context.CancelFunc){
-		"the client is gone": func(_ *testing.T, _ *process, _ *fake, _ uint64, leave context.CancelFunc) { leave() },
-		"the worker answers": func(t *testing.T, _ *process, f *fake, request uint64, _ context.CancelFunc) {
+	for name, end := range map[string]func(t *testing.T, p *Process, f *fake, request uint64, leave context.CancelFunc){
+		"the client is gone": func(_ *testing.T, _ *Process, _ *fake, _ uint64, leave context.CancelFunc) { leave() },
+		"the worker answers": func(t *testing.T, _ *Process, f *fake, request uint64, _ context.CancelFunc) {
 			f.reply(t, request)
 		},
-		"the deadline passes": func(_ *testing.T, p *process, _ *fake, request uint64, _ context.CancelFunc) {
+		"the deadline passes": func(_ *testing.T, p *Process, _ *fake, request uint64, _ context.CancelFunc) {
 			overdue(p, request)
 		},
-		"the worker gives it up": func(t *testing.T, _ *process, f *fake, _ uint64, _ context.CancelFunc) {
+		"the worker gives it up": func(t *testing.T, _ *Process, f *fake, _ uint64, _ context.CancelFunc) {
 			f.send(t, link.Cancel, 7, nil)
 		},
-		"the worker's process ends": func(_ *testing.T, p *process, _ *fake, _ uint64, _ context.CancelFunc) {
-			p.kill(link.ErrStalled)
+		"the worker's process ends": func(_ *testing.T, p *Process, _ *fake, _ uint64, _ context.CancelFunc) {
+			p.Kill(link.ErrStalled)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestHostCallsEndWithTheirCall(t *testing.T) {
 				Corr:   [16]byte{9},
 				Chain:  []object.ID{"acme.first"},
 			}
-			go func() { _, err := tenant.Invoke(ctx, call); answered <- err }()
+			go func() { _, err := p.Invoke(ctx, call, time.Hour); answered <- err }()
 			from := <-running
 			if from.Object != "acme.x" || from.Tenant != "acme" ||
 				from.Conn != 5 || from.Corr != call.Corr || len(from.Chain) != 1 {
@@ -80,7 +80,7 @@ func TestHostCallsEndWithTheirCall(t *testing.T) {
 }
 
 // overdue sweeps a request that has exceeded its time limit.
-func overdue(p *process, request uint64) {
+func overdue(p *Process, request uint64) {
 	p.mu.Lock()
 	p.pending[request].begun = time.Now().Add(-2 * time.Hour)
 	p.mu.Unlock()
@@ -133,18 +133,18 @@ func TestHostCallsOfEndedCalls(t *testing.T) {
 // depth holds.
 func TestChainWithoutRequest(t *testing.T) {
 	const most = 8 // the dispatcher's limit
-	var tenant *Tenant
+	var p *Process
 	var chains [][]object.ID // of calls, outermost first
 	call := func(ctx context.Context, from object.ID, _ bool, c *object.Call) (object.Reply, error) {
 		c.Chain = append(c.Chain, from)
 		if len(c.Chain) > most {
 			return object.Reply{}, object.Errorf(object.CodeExhausted, "too deep")
 		}
-		return tenant.Invoke(ctx, c)
+		return p.Invoke(ctx, c, time.Hour)
 	}
-	tenant = newTenant(Config{Services: objectCalls(call)}, object.Limits{MaxDuration: time.Hour})
+	tenant := newTenant(Config{Services: objectCalls(call)}, object.Limits{MaxDuration: time.Hour})
 	open := map[uint64]uint64{} // requests of the host by the worker's host calls
-	_, _ = startFake(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {
+	p, _ = startFake(t, tenant, func(f *fake, typ link.Type, id uint64, body []byte) error {
 		switch d := (&link.Decoder{B: body}); typ {
 		case link.Call:
 			var c object.Call
@@ -161,7 +161,7 @@ func TestChainWithoutRequest(t *testing.T) {
 		return nil
 	})
 	first := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Chain: []object.ID{"other.a", "other.b"}}
-	if _, err := tenant.Invoke(t.Context(), first); err != nil {
+	if _, err := p.Invoke(t.Context(), first, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if len(chains) != most-1 { // from a chain of 2 to one of 8

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"bytes"
@@ -111,7 +111,7 @@ func TestHostileWorker(t *testing.T) {
 			for at := time.Now(); ; at = at.Add(time.Minute) {
 				select {
 				case <-stop:
-					p.kill(link.ErrStalled)
+					p.Kill(link.ErrStalled)
 					<-f.ended
 					for p.hostCalls.InFlight() > 0 { // they end with the process
 						runtime.Gosched()

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"context"
@@ -43,19 +43,19 @@ type pending struct {
 	err    error
 }
 
-var pendings = sync.Pool{New: func() any { return &pending{answer: make(chan struct{}, 1)} }}
+func newPending() any { return &pending{answer: make(chan struct{}, 1)} }
 
 // finish completes a request that was removed from the table.
-func (w *pending) finish(err error) {
+func (p *Process) finish(w *pending, err error) {
 	if done := w.done; done != nil {
 		var on any
 		if w.on != nil {
 			on = w.on
 		}
 		r := w.reply
-		w.release()
-		if errors.Is(err, errProcessEnded) {
-			err = object.ErrRetired // it was not begun: Invoke finds another process
+		p.release(w)
+		if errors.Is(err, ErrEnded) {
+			err = object.ErrRetired // it was not begun: another process can run it
 		}
 		done(on, r, err)
 		return
@@ -65,19 +65,21 @@ func (w *pending) finish(err error) {
 }
 
 // take returns the request's result and releases it.
-func (w *pending) take() (object.Reply, bool, error) {
+func (p *Process) take(w *pending) (object.Reply, bool, error) {
 	r, more, err := w.reply, w.more, w.err
-	w.release()
+	p.release(w)
 	return r, more, err
 }
 
-func (w *pending) release() {
+func (p *Process) release(w *pending) {
 	*w = pending{answer: w.answer}
-	pendings.Put(w)
+	p.pendings.Put(w)
 }
 
+var encoders = sync.Pool{New: func() any { return new(link.Encoder) }}
+
 // request sends a call, or a request for a stream's next item. wall is the limit of its time from its beginning.
-func (p *process) request(
+func (p *Process) request(
 	ctx context.Context, typ link.Type, stream uint64, c *object.Call, wall time.Duration,
 ) (object.Reply, bool, error) {
 	e := encoders.Get().(*link.Encoder)
@@ -85,7 +87,7 @@ func (p *process) request(
 	if len(c.Payload) > link.Large {
 		large = c.Payload
 	}
-	w := pendings.Get().(*pending)
+	w := p.pendings.Get().(*pending)
 	w.call, w.deadline, w.wall = c, c.Deadline, wall
 	w.buf, w.bytes, w.placed = c.Buffer, len(c.Payload), c.Enqueued
 	r, more, err := p.exchange(ctx, w, c.ID, func(n uint64) []byte {
@@ -107,27 +109,27 @@ func (p *process) request(
 
 // query sends a request that is not a call and waits for its reply, its deadline or ctx. The object's source is sent
 // before its first request. frame returns the frame for the request's id.
-func (p *process) query(
+func (p *Process) query(
 	ctx context.Context, id object.ID, deadline time.Time, frame func(uint64) []byte,
 ) (object.Reply, error) {
-	w := pendings.Get().(*pending)
+	w := p.pendings.Get().(*pending)
 	w.deadline = deadline
 	r, _, err := p.exchange(ctx, w, id, frame, nil)
 	return r, err
 }
 
-// errProcessEnded is the answer to a request that this process did not receive. It was not executed, so the next
-// process can run it.
-var errProcessEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
+// ErrEnded is the answer to a request that the process did not receive. It was not executed, so another process can
+// run it.
+var ErrEnded = object.Errorf(object.CodeUnavailable, "the tenant's worker has ended; not executed")
 
 // exchange sends a request, waits for its reply and releases w. If large is not nil, the frame ends before its last
 // field, which is large.
-func (p *process) exchange(
+func (p *Process) exchange(
 	ctx context.Context, w *pending, id object.ID, frame func(uint64) []byte, large []byte,
 ) (object.Reply, bool, error) {
 	n, alone, err := p.enter(w, id)
 	if err != nil {
-		w.release()
+		p.release(w)
 		return object.Reply{}, false, err
 	}
 	var end uint64
@@ -143,112 +145,41 @@ func (p *process) exchange(
 	if w.placed != nil {
 		w.placed()
 	}
-	if alone && p.stopWatch == nil && p.spinWait(w) {
-		return w.take()
+	if alone && p.canSpin() && p.spinWait(w) {
+		return p.take(w)
 	}
 	select {
 	case <-w.answer:
 	case <-ctx.Done():
 		if p.forget(n) {
 			p.post(link.Cancel, n)
-			w.release()
+			p.release(w)
 			return object.Reply{}, false, object.Errorf(object.CodeOf(context.Cause(ctx)),
 				"the call was cancelled; whether it was executed is unknown")
 		}
 		<-w.answer // another goroutine has removed it from the table and completes it
 	}
-	if alone && p.stopWatch == nil && p.spinning.CompareAndSwap(false, true) {
+	if alone && p.canSpin() && p.spinning.CompareAndSwap(false, true) {
 		p.spin.Slept()
 		p.spinning.Store(false)
 	}
-	return w.take()
-}
-
-// Start implements [object.Starter]. It begins the small calls of a running worker.
-func (t *Tenant) Start(c *object.Call, later func(func()), done func(on any, r object.Reply, err error)) bool {
-	v := t.version(c.ID)
-	if t.cfg.Loop == nil || v == nil || len(c.Payload) > min(v.Limits.ArgumentBytes, link.Large) {
-		return false
-	}
-	t.mu.Lock()
-	p := t.proc
-	t.mu.Unlock()
-	if p == nil {
-		return false
-	}
-	w := pendings.Get().(*pending)
-	w.call, w.deadline, w.wall = c, c.Deadline, v.Limits.MaxDuration
-	w.bytes, w.placed, w.done = len(c.Payload), c.Enqueued, done
-	n, _, err := p.enter(w, c.ID)
-	if err != nil {
-		w.release()
-		return false
-	}
-	e := encoders.Get().(*link.Encoder)
-	e.Begin(link.Call, n)
-	e.PutCallHead(c)
-	e.Raw(c.Payload)
-	end, err := p.out.AppendBounded(e.FramePrefix(0))
-	encoders.Put(e)
-	if err != nil {
-		if p.forget(n) {
-			w.release()
-			return false
-		}
-		return true // another goroutine completes it
-	}
-	w.end.Store(end)
-	if w.placed != nil {
-		w.placed()
-	}
-	if !p.toFlush.Swap(true) {
-		later(p.flush)
-	}
-	return true
-}
-
-// Cancel implements [object.Starter].
-func (t *Tenant) Cancel(c *object.Call, cause error) {
-	var found *pending
-	t.withProcess(func(p *process) {
-		for n, w := range p.pending {
-			if w.call == c {
-				found = p.dropLocked(n)
-				p.post(link.Cancel, n)
-				return
-			}
-		}
-	})
-	if found != nil {
-		found.finish(cancelled(cause))
-	}
-}
-
-// cancelled returns the error of a call whose caller waits no longer.
-func cancelled(cause error) error {
-	return object.Errorf(object.CodeOf(cause), "the call was cancelled; whether it was executed is unknown")
-}
-
-// flushStaged writes the frames of Start.
-func (p *process) flushStaged() {
-	p.toFlush.Store(false) // first: a frame that is staged meanwhile is flushed by its own loop
-	p.out.Flush()
+	return p.take(w)
 }
 
 // enter puts a request into the table and returns its id, and whether it is the only request. Before the first
 // request of an object it sends the object's version.
-func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err error) {
+func (p *Process) enter(w *pending, id object.ID) (n uint64, alone bool, err error) {
 	w.sent = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.pending == nil || p.retired || p.cause != nil {
-		return 0, false, errProcessEnded
+		return 0, false, ErrEnded
 	}
 	if p.unresponsive {
 		return 0, false, object.Errorf(object.CodeUnavailable,
 			"the tenant's worker does not answer the host; not executed, try again")
 	}
-	if room := p.t.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
+	if room := p.payloadRoom(); w.bytes > 0 && p.bytes > 0 && p.bytes+w.bytes > room {
 		return 0, false, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB of arguments in flight to the tenant's worker, "+
 				"a quarter of its memory; not executed, try again", room>>20)
@@ -265,12 +196,12 @@ func (p *process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 }
 
 // payloadRoom bounds the bytes of the arguments of one worker's open calls. A single call may exceed it.
-func (t *Tenant) payloadRoom() int {
-	return int(min(object.MaxPendingArguments(t.cfg.Confine.Memory()), 1<<40))
+func (p *Process) payloadRoom() int {
+	return int(min(object.MaxPendingArguments(p.cfg.Confine.Memory()), 1<<40))
 }
 
 // dropLocked removes a request from the table and cancels its host calls. It returns nil if it is not there.
-func (p *process) dropLocked(n uint64) *pending {
+func (p *Process) dropLocked(n uint64) *pending {
 	w := p.pending[n]
 	if w != nil {
 		delete(p.pending, n)
@@ -283,18 +214,21 @@ func (p *process) dropLocked(n uint64) *pending {
 }
 
 // drop is dropLocked for callers that do not hold mu.
-func (p *process) drop(n uint64) *pending {
+func (p *Process) drop(n uint64) *pending {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.dropLocked(n)
 }
 
 // forget removes a request from the table. It reports whether it was still there.
-func (p *process) forget(n uint64) bool { return p.drop(n) != nil }
+func (p *Process) forget(n uint64) bool { return p.drop(n) != nil }
+
+// canSpin reports whether the goroutine of a caller may read the link.
+func (p *Process) canSpin() bool { return p.polls && p.stopWatch == nil }
 
 // spinWait polls the link for the reply of the only open request, as long as [spin.Spin] expects that to be faster than
 // sleeping. It reports whether the reply came.
-func (p *process) spinWait(w *pending) bool {
+func (p *Process) spinWait(w *pending) bool {
 	if !p.spinning.CompareAndSwap(false, true) {
 		return false
 	}
@@ -313,22 +247,22 @@ func (p *process) spinWait(w *pending) bool {
 }
 
 // unsent ends a request whose frame could not be written.
-func (p *process) unsent(n uint64, w *pending, err error) (object.Reply, bool, error) {
+func (p *Process) unsent(n uint64, w *pending, err error) (object.Reply, bool, error) {
 	if !p.forget(n) {
 		<-w.answer // the process has ended, or a deadline has passed
 	}
-	w.release()
+	p.release(w)
 	if errors.Is(err, link.ErrBacklog) {
 		return object.Reply{}, false, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d MiB that wait for the tenant's worker, which does not keep up; "+
 				"not executed, try again", link.MaxBacklogBytes>>20)
 	}
-	return object.Reply{}, false, errProcessEnded
+	return object.Reply{}, false, ErrEnded
 }
 
 // answer completes a request. The reply to a request that the host gave up is dropped, and a stream that it opened is
 // closed.
-func (p *process) answer(id uint64, d *link.Decoder) {
+func (p *Process) answer(id uint64, d *link.Decoder) {
 	p.mu.Lock()
 	w := p.dropLocked(id)
 	delete(p.overdue, id)
@@ -342,7 +276,7 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	}
 	w.reply, w.more = reply, more
 	if w.done != nil {
-		w.on = p.t.cfg.Loop
+		w.on = p.cfg.Loop
 		if reply.Stream != 0 {
 			w.reply.Stream = p.streamID(reply.Stream)
 		}
@@ -351,20 +285,20 @@ func (p *process) answer(id uint64, d *link.Decoder) {
 	}
 	switch {
 	case d.Err != nil:
-		w.finish(&object.Error{Code: object.CodeInternal, Err: d.Err})
+		p.finish(w, &object.Error{Code: object.CodeInternal, Err: d.Err})
 	case failed != nil:
 		if failed.Code == object.CodeRetired {
 			failed.Code = object.CodeUnavailable // reserved for the host: it would run the call again
 		}
 		p.logLimit(w, failed)
-		w.finish(failed)
+		p.finish(w, failed)
 	default:
-		w.finish(nil)
+		p.finish(w, nil)
 	}
 }
 
 // logLimit logs a call that ended by a limit or an error of the worker.
-func (p *process) logLimit(w *pending, failed *object.Error) {
+func (p *Process) logLimit(w *pending, failed *object.Error) {
 	if failed.Code == object.CodeInternal && w.detail != "" {
 		failed.Err = errors.New(w.detail) // cause, for the host's log
 	}

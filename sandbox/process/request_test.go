@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func (s *stuck) Write(b []byte) (int, error) {
 // and one is refused with the name of the limit and the advice to retry.
 func TestBacklog(t *testing.T) {
 	p, _ := startFake(t, newTenant(Config{}, object.Limits{}), nil)
-	p.active["acme.x"] = p.t.version("acme.x") // only calls are sent
+	p.active["acme.x"] = p.owner.Version("acme.x") // only calls are sent
 	out := &stuck{make(chan struct{}, 10), make(chan struct{})}
 	p.out = link.NewWriter(out)
 	payload := make([]byte, object.MaxMessageBytes)
@@ -60,7 +60,7 @@ func TestBacklog(t *testing.T) {
 func TestStreamOfGivenUpCall(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
 	calls, closed := make(chan uint64, 1), make(chan uint64, 1)
-	_, f := startFake(t, tenant, func(_ *fake, typ link.Type, id uint64, body []byte) error {
+	p, f := startFake(t, tenant, func(_ *fake, typ link.Type, id uint64, body []byte) error {
 		switch typ {
 		case link.Call:
 			calls <- id
@@ -73,7 +73,7 @@ func TestStreamOfGivenUpCall(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := tenant.Invoke(ctx, &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"})
+		_, err := p.Invoke(ctx, &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"}, time.Minute)
 		ended <- err
 	}()
 	id := <-calls

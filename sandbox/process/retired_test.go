@@ -1,7 +1,8 @@
-package supervise
+package process
 
 import (
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -11,13 +12,13 @@ import (
 // host replaces the code.
 func TestWorkerIsNotRetired(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
-	startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
+	p, _ := startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
 		if typ == link.Call {
 			f.send(t, link.Reply, id, func(e *link.Encoder) { e.PutReply(object.Reply{}, false, object.ErrRetired) })
 		}
 		return nil
 	})
-	_, err := tenant.Invoke(t.Context(), &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"})
+	_, err := p.Invoke(t.Context(), &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"}, time.Minute)
 	if object.Retired(err) || object.CodeOf(err) != object.CodeUnavailable {
 		t.Errorf("Invoke: %v, want unavailable", err)
 	}

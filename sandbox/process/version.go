@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"context"
@@ -14,34 +14,34 @@ import (
 	"github.com/hearthhost/hearth/sandbox/script"
 )
 
+// loadTimeout bounds the time to load a version.
+const loadTimeout = 20 * time.Second
+
+// testTimeout bounds the time of all tests of one object.
+const testTimeout = time.Minute
+
 // Stage loads a version beside the one in use and returns its description. Calls are not affected. The error is a
-// [*script.LoadError] if the script is wrong. Call Activate or Discard next.
-func (t *Tenant) Stage(ctx context.Context, v *script.Version) (*object.Description, error) {
-	for again := false; ; again = true {
-		p, err := t.live(true)
-		if err != nil {
-			return nil, err
-		}
-		r, err := p.query(ctx, "", time.Now().Add(tryTimeout), func(n uint64) []byte {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.staged[v] = true
-			return p.loadFrame(v, n)
-		})
-		if errors.Is(err, errProcessEnded) && !again {
-			continue
-		}
-		if err = p.loadError(ctx, r, err, tryTimeout); err != nil {
-			t.Discard(v)
-			return nil, err
-		}
-		return v.Describe(r.Payload)
+// [*script.LoadError] if the script is wrong, and [ErrEnded] if the process did not receive it. Call Activate or
+// Discard next, also after an error.
+func (p *Process) Stage(ctx context.Context, v *script.Version) (*object.Description, error) {
+	r, err := p.query(ctx, "", time.Now().Add(loadTimeout), func(n uint64) []byte {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.staged[v] = true
+		return p.loadFrame(v, n)
+	})
+	if errors.Is(err, ErrEnded) {
+		return nil, err
 	}
+	if err = p.loadError(ctx, r, err, loadTimeout); err != nil {
+		return nil, err
+	}
+	return v.Describe(r.Payload)
 }
 
 // loadError returns a [*script.LoadError] if the version caused err, for example by a deadline or by the end of the
 // worker. The host would otherwise load it again and again, and end the tenant's instances each time.
-func (p *process) loadError(ctx context.Context, r object.Reply, err error, most time.Duration) error {
+func (p *Process) loadError(ctx context.Context, r object.Reply, err error, most time.Duration) error {
 	p.mu.Lock()
 	ended := p.pending == nil
 	p.mu.Unlock()
@@ -58,13 +58,9 @@ func (p *process) loadError(ctx context.Context, r object.Reply, err error, most
 	return err
 }
 
-// Test runs the tests of a version. Calls are not affected. The error is a [*script.LoadError] if the version or the
-// tests do not load.
-func (t *Tenant) Test(ctx context.Context, v *script.Version, tests script.Script) ([]script.TestResult, error) {
-	p, err := t.live(true)
-	if err != nil {
-		return nil, err
-	}
+// Test runs the tests of a version and discards it. Calls are not affected. The error is a [*script.LoadError] if the
+// version or the tests do not load.
+func (p *Process) Test(ctx context.Context, v *script.Version, tests script.Script) ([]script.TestResult, error) {
 	r, err := p.query(ctx, "", time.Now().Add(testTimeout), func(n uint64) []byte {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -76,7 +72,7 @@ func (t *Tenant) Test(ctx context.Context, v *script.Version, tests script.Scrip
 		p.putVersion(&e, v)
 		return e.Frame()
 	})
-	t.Discard(v)
+	p.Discard(v)
 	if err = p.loadError(ctx, r, err, testTimeout); err != nil {
 		return nil, err
 	}
@@ -87,90 +83,71 @@ func (t *Tenant) Test(ctx context.Context, v *script.Version, tests script.Scrip
 	return results, nil
 }
 
-// testTimeout bounds the time of all tests of one object.
-const testTimeout = time.Minute
-
-// tryTimeout bounds the time to load a version.
-const tryTimeout = 20 * time.Second
-
-// Activate puts versions into use: they answer the calls that begin from now on. Running calls, sessions and streams
-// stay on the version on which they began.
-func (t *Tenant) Activate(all ...*script.Version) {
-	if len(all) == 0 {
-		return
+// Activate puts versions into use in the worker. The owner has them in use already.
+func (p *Process) Activate(all ...*script.Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, v := range all {
+		p.use(v)
 	}
-	t.updateObjects(func(objects map[object.ID]*script.Version) {
-		for _, v := range all {
-			objects[v.ID] = v
-		}
-	})
-	t.clearQuarantine()
-	t.withProcess(func(p *process) {
-		for _, v := range all {
-			p.use(v)
-		}
-		p.dropLibs()
-	})
+	p.dropLibs()
 }
 
 // Discard removes a staged version that will not be activated.
-func (t *Tenant) Discard(v *script.Version) {
-	t.withProcess(func(p *process) {
-		if p.staged[v] {
-			delete(p.staged, v)
-			p.send(link.Forget, v.Number())
-			p.dropLibs()
-		}
-	})
-}
-
-// Remove removes objects. Running calls continue.
-func (t *Tenant) Remove(ids ...object.ID) {
-	t.updateObjects(func(objects map[object.ID]*script.Version) {
-		for _, id := range ids {
-			delete(objects, id)
-		}
-	})
-	t.clearQuarantine()
-	t.withProcess(func(p *process) {
-		for _, id := range ids {
-			if p.active[id] == nil {
-				continue
-			}
-			delete(p.active, id)
-			var e link.Encoder
-			e.Begin(link.Remove, 0)
-			e.Text(string(id))
-			p.postFrame(e.Frame())
-		}
+func (p *Process) Discard(v *script.Version) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.staged[v] {
+		delete(p.staged, v)
+		p.send(link.Forget, v.Number())
 		p.dropLibs()
-	})
-}
-
-// updateObjects replaces the map of objects by a changed copy.
-func (t *Tenant) updateObjects(change func(map[object.ID]*script.Version)) {
-	t.change.Lock()
-	defer t.change.Unlock()
-	all := maps.Clone(*t.objects.Load())
-	change(all)
-	t.objects.Store(&all)
-}
-
-// withProcess calls do with the running process, if any, and holds its mu. do must not wait for the worker.
-func (t *Tenant) withProcess(do func(p *process)) {
-	t.mu.Lock()
-	p := t.proc
-	t.mu.Unlock()
-	if p != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		do(p)
 	}
+}
+
+// Remove removes objects from the worker. Running calls continue.
+func (p *Process) Remove(ids ...object.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if p.active[id] == nil {
+			continue
+		}
+		delete(p.active, id)
+		var e link.Encoder
+		e.Begin(link.Remove, 0)
+		e.Text(string(id))
+		p.postFrame(e.Frame())
+	}
+	p.dropLibs()
+}
+
+// Grant sends the secrets of every object that the worker has. An object that it gets later receives them with its
+// version.
+func (p *Process) Grant() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id := range p.maxDurations {
+		p.grant(id)
+	}
+}
+
+// grant pushes the secrets of an object to the worker. Callers hold mu. It sends nothing for an object that never had a
+// secret.
+func (p *Process) grant(id object.ID) {
+	values, ok := p.owner.Secrets(id)
+	if !ok {
+		return
+	}
+	var e link.Encoder
+	e.Begin(link.HostPush, 0)
+	e.PutPush(link.Secrets, link.SecretsGrant)
+	e.PutSecrets(id, slices.Sorted(maps.Keys(values)), values)
+	p.postFrame(e.Frame())
 }
 
 // use puts a version into use in the worker. Callers hold mu. A version that was staged in an earlier process is loaded
 // now if the worker has another version of the object; otherwise the object's first call loads it.
-func (p *process) use(v *script.Version) {
+func (p *Process) use(v *script.Version) {
 	switch {
 	case p.active[v.ID] == v:
 		return
@@ -187,8 +164,8 @@ func (p *process) use(v *script.Version) {
 
 // load sends an object's version and puts it into use, before the object's first call. Callers hold mu. It ignores
 // write errors: the call's own frame fails likewise.
-func (p *process) load(id object.ID) {
-	v := p.t.version(id)
+func (p *Process) load(id object.ID) {
+	v := p.owner.Version(id)
 	if v == nil {
 		return // removed meanwhile: the worker answers that the object is unknown
 	}
@@ -198,7 +175,7 @@ func (p *process) load(id object.ID) {
 }
 
 // loadFrame returns the frame that loads a version. Callers hold mu. The worker reports the result if request is not 0.
-func (p *process) loadFrame(v *script.Version, request uint64) []byte {
+func (p *Process) loadFrame(v *script.Version, request uint64) []byte {
 	var e link.Encoder
 	e.Begin(link.Load, request)
 	p.putVersion(&e, v)
@@ -207,7 +184,7 @@ func (p *process) loadFrame(v *script.Version, request uint64) []byte {
 
 // putVersion appends a version to a frame as its last fields. Before that it posts the secrets and modules that the
 // version needs. Callers hold mu.
-func (p *process) putVersion(e *link.Encoder, v *script.Version) {
+func (p *Process) putVersion(e *link.Encoder, v *script.Version) {
 	p.maxDurations[v.ID] = max(p.maxDurations[v.ID], v.Limits.MaxDuration)
 	if v.Limits.ResultBytes > p.resultBytes {
 		p.resultBytes = v.Limits.ResultBytes
@@ -237,7 +214,7 @@ func (p *process) putVersion(e *link.Encoder, v *script.Version) {
 }
 
 // dropLibs removes the modules that no version uses. Callers hold mu.
-func (p *process) dropLibs() {
+func (p *Process) dropLibs() {
 	wanted := map[*script.Libs]bool{}
 	for _, v := range p.active {
 		wanted[v.Libs] = true
@@ -245,7 +222,7 @@ func (p *process) dropLibs() {
 	for v := range p.staged {
 		wanted[v.Libs] = true
 	}
-	for _, v := range *p.t.objects.Load() {
+	for _, v := range p.owner.Versions() {
 		wanted[v.Libs] = true
 	}
 	for l := range p.libs {
@@ -257,7 +234,7 @@ func (p *process) dropLibs() {
 }
 
 // send sends a frame that holds one number and has no answer.
-func (p *process) send(typ link.Type, v uint64) {
+func (p *Process) send(typ link.Type, v uint64) {
 	var e link.Encoder
 	e.Begin(typ, 0)
 	e.Uint(v)
@@ -266,7 +243,7 @@ func (p *process) send(typ link.Type, v uint64) {
 
 // hasObject reports whether the worker has received a version of an object. It may request services for that object
 // then.
-func (p *process) hasObject(id object.ID) bool {
+func (p *Process) hasObject(id object.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.maxDurations[id] > 0

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"errors"
@@ -33,16 +33,16 @@ type overdueCall struct {
 
 // pingTimeout bounds how long a worker may take to answer a ping. Its reader and its scripts share one processor, or
 // the part of it that the policy grants.
-func (t *Tenant) pingTimeout() time.Duration {
+func (p *Process) pingTimeout() time.Duration {
 	const whole = 3 * time.Second
-	if c := t.cfg.Confine.CPUs; c > 0 && c < 1 {
+	if c := p.cfg.Confine.CPUs; c > 0 && c < 1 {
 		return time.Duration(float64(whole) / max(c, 0.1))
 	}
 	return whole
 }
 
 // sweepLocked schedules sweep, if it is not scheduled.
-func (p *process) sweepLocked() {
+func (p *Process) sweepLocked() {
 	if !p.sweeping {
 		p.sweeping = true
 		p.afterFunc(sweepEvery, func() { p.sweep(time.Now()) })
@@ -50,7 +50,7 @@ func (p *process) sweepLocked() {
 }
 
 // sweep checks the open requests. It runs every sweepEvery while there are any, or a ping is not answered.
-func (p *process) sweep(now time.Time) {
+func (p *Process) sweep(now time.Time) {
 	var late []*pending
 	var kill error
 	p.mu.Lock()
@@ -94,18 +94,18 @@ func (p *process) sweep(now time.Time) {
 		p.pinged = now
 		p.pings++
 		p.post(link.Ping, p.pings)
-	case !p.pinged.IsZero() && now.Sub(p.pinged) > p.t.pingTimeout():
-		kill = fmt.Errorf("the worker did not answer the host for %s", p.t.pingTimeout())
+	case !p.pinged.IsZero() && now.Sub(p.pinged) > p.pingTimeout():
+		kill = fmt.Errorf("the worker did not answer the host for %s", p.pingTimeout())
 	}
 	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.overdue) > 0) && p.pending != nil {
 		p.sweepLocked()
 	}
 	p.mu.Unlock()
 	if kill != nil { // before the answers, so that the callers' next calls find another worker
-		p.kill(kill)
+		p.Kill(kill)
 	}
 	for _, w := range late {
-		w.finish(w.err)
+		p.finish(w, w.err)
 	}
 }
 
@@ -114,11 +114,11 @@ var errNoAnswer = object.Errorf(object.CodeDeadline,
 
 // overdueLocked reports whether a call has exceeded its limit. Time in the queue of its object does not count:
 // without a report of its beginning, the time counts from the last report that it had not begun.
-func (p *process) overdueLocked(w *pending, now time.Time) bool {
+func (p *Process) overdueLocked(w *pending, now time.Time) bool {
 	switch {
 	case !w.begun.IsZero():
 		return now.After(w.begun.Add(w.wall + Grace))
-	case !w.withdrawn.IsZero() && now.After(w.withdrawn.Add(p.t.pingTimeout())):
+	case !w.withdrawn.IsZero() && now.After(w.withdrawn.Add(p.pingTimeout())):
 		return true // the worker neither began it nor answered the withdrawal
 	}
 	// If the host itself was stopped, it has not pinged: the worker is not silent then.
@@ -127,7 +127,7 @@ func (p *process) overdueLocked(w *pending, now time.Time) bool {
 }
 
 // pong handles the answer to a ping: the running requests.
-func (p *process) pong(id uint64, d *link.Decoder) error {
+func (p *Process) pong(id uint64, d *link.Decoder) error {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,29 +154,29 @@ func (p *process) pong(id uint64, d *link.Decoder) error {
 }
 
 // withdrawLocked withdraws a call: if the worker has not begun it, its answer is why.
-func (p *process) withdrawLocked(n uint64, w *pending, now time.Time, why error) {
+func (p *Process) withdrawLocked(n uint64, w *pending, now time.Time, why error) {
 	w.withdrawn, w.withdrawErr = now, why
 	p.post(link.Withdraw, n)
 }
 
 // Withdraw withdraws the calls that have not begun, as far as the worker has reported, and for which refuse returns
 // an error. That error is their answer. A call that has begun meanwhile continues.
-func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
-	t.withProcess(func(p *process) {
-		now := time.Now()
-		for n, w := range p.pending {
-			if w.call == nil || !w.begun.IsZero() || !w.withdrawn.IsZero() {
-				continue
-			}
-			if err := refuse(w.call); err != nil {
-				p.withdrawLocked(n, w, now, err)
-			}
+func (p *Process) Withdraw(refuse func(c *object.Call) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	for n, w := range p.pending {
+		if w.call == nil || !w.begun.IsZero() || !w.withdrawn.IsZero() {
+			continue
 		}
-	})
+		if err := refuse(w.call); err != nil {
+			p.withdrawLocked(n, w, now, err)
+		}
+	}
 }
 
 // withdrawn completes a withdrawn call that the worker has not begun.
-func (p *process) withdrawn(n uint64) error {
+func (p *Process) withdrawn(n uint64) error {
 	p.mu.Lock()
 	w := p.pending[n]
 	requested := w != nil && !w.withdrawn.IsZero()
@@ -190,12 +190,12 @@ func (p *process) withdrawn(n uint64) error {
 	case !requested:
 		return errors.New("link: the worker gives back a call that was not withdrawn")
 	}
-	w.finish(w.withdrawErr)
+	p.finish(w, w.withdrawErr)
 	return nil
 }
 
 // post sends a frame without a body and without an answer. It does not wait.
-func (p *process) post(typ link.Type, id uint64) {
+func (p *Process) post(typ link.Type, id uint64) {
 	var e link.Encoder
 	e.Begin(typ, id)
 	p.postFrame(e.Frame())
@@ -203,8 +203,8 @@ func (p *process) post(typ link.Type, id uint64) {
 
 // postFrame sends a frame without waiting. It ends a worker for which too many bytes wait. Other errors mean that the
 // worker has ended.
-func (p *process) postFrame(frame []byte) {
+func (p *Process) postFrame(frame []byte) {
 	if err := p.out.Post(frame); errors.Is(err, link.ErrStalled) {
-		go p.kill(err) // in a goroutine: kill waits for the reader, which may be the caller
+		go p.Kill(err) // in a goroutine: kill waits for the reader, which may be the caller
 	}
 }

@@ -1,4 +1,4 @@
-package supervise
+package process
 
 import (
 	"context"
@@ -16,9 +16,10 @@ import (
 // watched is a worker that accepts calls and answers pings with the running calls that a test passes.
 type watched struct {
 	*fake
-	p         *process
-	tenant    *Tenant
-	calls     chan uint64 // ids as they arrive
+	p         *Process
+	tenant    *tenant
+	wall      time.Duration // limit of each call
+	calls     chan uint64   // ids as they arrive
 	withdrawn chan uint64
 	cancelled chan uint64
 	pings     chan uint64
@@ -46,6 +47,7 @@ func watch(t *testing.T, limits object.Limits) *watched {
 		return nil
 	})
 	w.p.afterFunc = func(time.Duration, func()) {}
+	w.wall = w.tenant.Version("acme.x").Limits.MaxDuration
 	return w
 }
 
@@ -53,7 +55,8 @@ func watch(t *testing.T, limits object.Limits) *watched {
 func (w *watched) call(ctx context.Context, deadline time.Time) <-chan error {
 	err := make(chan error, 1)
 	go func() { // ends with the call
-		_, e := w.tenant.Invoke(ctx, &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Deadline: deadline})
+		call := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Deadline: deadline}
+		_, e := w.p.Invoke(ctx, call, w.wall)
 		err <- e
 	}()
 	return err
@@ -119,8 +122,8 @@ func TestOverdue(t *testing.T) {
 	<-w.ended
 	<-w.p.done
 	const cause = "a call of acme.x was not ended 1.5s after its limit of 1s"
-	if n := w.tenant.Status(); n.Crashes != 1 || !strings.Contains(n.Cause.Error(), cause) {
-		t.Errorf("the worker's end: %+v", n)
+	if all := w.tenant.ended(); len(all) != 1 || !strings.Contains(all[0].Error(), cause) {
+		t.Errorf("the worker's end: %v", all)
 	}
 }
 
@@ -185,7 +188,7 @@ func TestWithdraw(t *testing.T) {
 	waits := w.call(t.Context(), now.Add(time.Hour))
 	second := <-w.calls
 	refused := errors.New("no permission any more")
-	w.tenant.Withdraw(func(c *object.Call) error {
+	w.p.Withdraw(func(c *object.Call) error {
 		if c.ID != "acme.x" {
 			t.Errorf("refuse is called for %v", c.ID)
 		}
@@ -244,12 +247,12 @@ func TestSilentWorker(t *testing.T) {
 	}
 	now := time.Now().Add(time.Second)
 	p.sweep(now)
-	p.sweep(now.Add(tenant.pingTimeout() + time.Millisecond))
+	p.sweep(now.Add(p.pingTimeout() + time.Millisecond))
 	<-f.ended
 	unknown, not := 0, 0
 	for range cap(calls) {
 		switch err := <-calls; {
-		case err == errProcessEnded:
+		case err == ErrEnded:
 			not++
 		case object.CodeOf(err) == object.CodeUnavailable &&
 			strings.Contains(err.Error(), "whether it was executed is unknown"):
@@ -261,8 +264,10 @@ func TestSilentWorker(t *testing.T) {
 	if not == 0 || unknown > 1 {
 		t.Errorf("%d calls were not executed and %d are unknown; the socket holds less than one", not, unknown)
 	}
-	if s := tenant.Status(); !strings.Contains(s.Cause.Error(), "the worker did not answer the host for 3s") {
-		t.Errorf("the worker's end: %v", s.Cause)
+	<-p.done
+	all := tenant.ended()
+	if len(all) != 1 || !strings.Contains(all[0].Error(), "the worker did not answer the host for 3s") {
+		t.Errorf("the worker's end: %v", all)
 	}
 }
 
@@ -270,28 +275,28 @@ func TestSilentWorker(t *testing.T) {
 // does not wait for the worker.
 func TestControlDoesNotWait(t *testing.T) {
 	tenant := newTenant(Config{}, object.Limits{})
-	p, _ := startFake(t, tenant, nil)
+	tenant.secrets = map[object.ID]map[string]string{"acme.x": {"k": "v"}}
+	p, f := startFake(t, tenant, nil)
 	source := make([]byte, 1<<20)
 	for range 20 { // none of this fits the socket
 		v := script.NewVersion("acme.x", script.Script{Source: source}, script.NewLibs(nil), object.Limits{})
 		p.mu.Lock()
 		p.staged[v] = true
 		p.mu.Unlock()
-		tenant.Activate(v)
+		tenant.use(v)
+		p.Activate(v)
 		p.mu.Lock()
 		p.postFrame(p.loadFrame(v, 0))
 		p.mu.Unlock()
 	}
-	tenant.SetSecrets(&Secrets{ByObject: map[object.ID]map[string]string{"acme.x": {"k": "v"}}})
-	tenant.EndConn(7)
-	tenant.Withdraw(func(*object.Call) error { return errUnknown })
-	tenant.Remove("acme.x")
-	if tenant.Has("acme.x") {
-		t.Error("the object has not been removed")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_ = tenant.Close(ctx) // the drain deadline has passed
+	p.Grant()
+	p.EndConn(7)
+	p.Withdraw(func(*object.Call) error { return errNoAnswer })
+	tenant.use()
+	p.Remove("acme.x")
+	p.Stop()
+	p.Kill(errors.New("the drain deadline has passed"))
+	<-f.ended
 	<-p.done
 }
 
@@ -300,7 +305,7 @@ func TestArgumentsUnderWay(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Minute, ArgumentBytes: object.MaxMessageBytes})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	room := w.tenant.payloadRoom()
+	room := w.p.payloadRoom()
 	refused := make(chan error, 10)
 	payload := make([]byte, room/4+1)
 	ended := make(chan error, 4)

@@ -1,20 +1,79 @@
 package supervise
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/process"
+	"github.com/hearthhost/hearth/sandbox/script"
 )
+
+// fake is a worker process whose answers a test sends.
+type fake struct {
+	out   *link.Writer
+	ended chan struct{} // closed when the host has killed it
+	kill  sync.Once
+}
+
+func (f *fake) PID() int                        { return 0 }
+func (f *fake) Kill()                           { f.kill.Do(func() { close(f.ended) }) }
+func (f *fake) Wait() (*os.ProcessState, error) { return nil, nil }
+
+// newFake returns a tenant with one object, acme.x, and its running worker. handle receives the frames of the worker;
+// with nil the worker does not read.
+func newFake(t *testing.T, handle func(f *fake, typ link.Type, id uint64) error) (*Tenant, *fake) {
+	t.Helper()
+	a, b, err := socketpair.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := nonblock.NewSocket(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := nonblock.NewSocket(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{out: link.NewWriter(theirs), ended: make(chan struct{})}
+	reading := make(chan struct{})
+	if handle == nil {
+		close(reading)
+	} else {
+		in, err := link.NewReader(theirs, func(typ link.Type, id uint64, _ []byte) error { return handle(f, typ, id) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { defer close(reading); _ = in.Run(false) }()
+	}
+	v := script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), object.Limits{})
+	tenant := New(Config{Tenant: "acme"}, v)
+	tenant.start = func(cfg Config, owner process.Owner) (*process.Process, error) {
+		return process.Attach(cfg, owner, f, ours, strings.NewReader(""))
+	}
+	t.Cleanup(func() {
+		theirs.Close()
+		<-reading
+		_ = tenant.Close(context.Background())
+	})
+	return tenant, f
+}
 
 // describes plays a worker that describes its object by a document. The channel has a token for each request.
 func describes(t *testing.T, doc []byte) (tenant *Tenant, asked chan struct{}, f *fake) {
 	t.Helper()
-	tenant, asked = newTenant(Config{}, object.Limits{}), make(chan struct{}, 10)
-	_, f = startFake(t, tenant, func(f *fake, typ link.Type, id uint64, _ []byte) error {
+	asked = make(chan struct{}, 10)
+	tenant, f = newFake(t, func(f *fake, typ link.Type, id uint64) error {
 		if typ != link.Describe {
 			return nil
 		}
@@ -25,6 +84,30 @@ func describes(t *testing.T, doc []byte) (tenant *Tenant, asked chan struct{}, f
 		return f.out.Post(e.Frame())
 	})
 	return tenant, asked, f
+}
+
+// TestCloseDoesNotWait changes objects and secrets of a worker that does not read, and closes the tenant. After the
+// deadline of the drain the worker is killed.
+func TestCloseDoesNotWait(t *testing.T) {
+	tenant, f := newFake(t, nil)
+	if _, err := tenant.live(false); err != nil {
+		t.Fatal(err)
+	}
+	tenant.Activate(script.NewVersion("acme.x", script.Script{}, script.NewLibs(nil), object.Limits{}))
+	tenant.SetSecrets(&Secrets{ByObject: map[object.ID]map[string]string{"acme.x": {"k": "v"}}})
+	tenant.EndConn(7)
+	tenant.Withdraw(func(*object.Call) error { return errUnknown })
+	tenant.Remove("acme.x")
+	if tenant.Has("acme.x") {
+		t.Error("the object has not been removed")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = tenant.Close(ctx)
+	<-f.ended
+	if _, err := tenant.live(false); !errors.Is(err, object.ErrRetired) {
+		t.Errorf("a closed tenant gives out a process: %v", err)
+	}
 }
 
 // TestDescriptionsAreBoundedAndKept describes an object several times: the worker receives one request. The host

@@ -9,12 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"testing"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
+	"github.com/hearthhost/hearth/sandbox/process"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
@@ -27,16 +27,16 @@ type localWorker struct {
 	waited bool // Wait has returned; read it when the worker has ended
 }
 
-// PID implements life. No process has this number.
+// PID implements [process.System]. No process has this number.
 func (w *localWorker) PID() int { return 1<<30 + w.number }
 
-// Kill implements life. Scripts that run end soon, but nothing that they do reaches the host.
+// Kill implements [process.System]. Scripts that run end soon, but nothing that they do reaches the host.
 func (w *localWorker) Kill() {
 	w.resume()
 	w.end.Close()
 }
 
-// Wait implements life.
+// Wait implements [process.System].
 func (w *localWorker) Wait() (*os.ProcessState, error) {
 	<-w.served
 	w.waited = true
@@ -223,7 +223,7 @@ type locals struct {
 }
 
 // start is a Tenant's start.
-func (l *locals) start(t *Tenant) (*process, error) {
+func (l *locals) start(cfg Config, owner process.Owner) (*process.Process, error) {
 	if l.refuse > 0 {
 		l.refuse--
 		return nil, errors.New("no worker can be started now")
@@ -234,16 +234,9 @@ func (l *locals) start(t *Tenant) (*process, error) {
 	}
 	l.started()
 	w := &localWorker{number: len(l.all), end: theirs, served: make(chan error, 1)}
-	p, err := newProcess(t, w, ours)
-	if err != nil {
-		return nil, err
-	}
-	p.spinning.Store(true) // the time of a bubble stands while a goroutine polls
 	l.all = append(l.all, w)
 	go func() { w.served <- worker.Serve(w, false) }()
-	go p.read(strings.NewReader("a line that the worker prints\n"))
-	go p.retireWhenIdle()
-	return p, nil
+	return process.Attach(cfg, owner, w, ours, strings.NewReader("a line that the worker prints\n"))
 }
 
 // current returns the last worker, nil if none has been started.
@@ -252,14 +245,4 @@ func (l *locals) current() *localWorker {
 		return nil
 	}
 	return l.all[len(l.all)-1]
-}
-
-// bubble runs f in a bubble of testing/synctest. Requests of a bubble have channels of that bubble, so they are not
-// pooled beyond it.
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	fresh := pendings.New
-	pendings = sync.Pool{New: fresh}
-	defer func() { pendings = sync.Pool{New: fresh} }()
-	linktest.Bubble(t, f)
 }

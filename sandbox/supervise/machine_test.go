@@ -19,7 +19,11 @@ import (
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/redact"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/hostcall"
+	"github.com/hearthhost/hearth/sandbox/link/linktest"
+	"github.com/hearthhost/hearth/sandbox/process"
 	"github.com/hearthhost/hearth/sandbox/script"
+	"github.com/hearthhost/hearth/service/objectcall"
 )
 
 // machineWall is the longest run of a call in the machine.
@@ -101,7 +105,7 @@ var machineObjects = map[object.ID]object.InstanceMode{
 // is true about the execution.
 func TestMachine(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		bubble(t, func(*testing.T) {
+		linktest.Bubble(t, func(*testing.T) {
 			m := newMachine()
 			defer m.end()
 			rt.Repeat(rapid.StateMachineActions(m))
@@ -127,7 +131,7 @@ func newMachine() *machine {
 		m.versions[id] = m.number[v]
 		all = append(all, v)
 	}
-	m.t = New(Config{Tenant: "acme", Argv: []string{"/nonexistent/worker"}, Services: objectCalls(m.call)}, all...)
+	m.t = New(Config{Tenant: "acme", Services: []hostcall.Service{objectcall.New(m.call)}}, all...)
 	m.t.start = m.start
 	return m
 }
@@ -403,11 +407,11 @@ func (m *machine) Resume(t *rapid.T) {
 // Sleep lets time pass: deadlines, limits and the back-off end, and an idle worker is stopped.
 func (m *machine) Sleep(t *rapid.T) {
 	d := rapid.SampledFrom([]time.Duration{
-		100 * time.Millisecond, 2 * time.Second, machineWall + Grace + killAfter + 10*time.Second, 3 * DefaultIdle,
+		100 * time.Millisecond, 2 * time.Second, machineWall + process.Grace + 11*time.Second, 3 * process.DefaultIdle,
 	}).Draw(t, "time")
 	time.Sleep(d)
 	synctest.Wait()
-	if d < 3*DefaultIdle {
+	if d < 3*process.DefaultIdle {
 		return
 	}
 	if all := m.pending(); len(all) > 0 {

@@ -1,85 +1,51 @@
-// Package supervise runs one tenant's worker process for the host. It starts the process on the first call, sends it
-// requests over a link, and answers the open requests when it ends. It never decodes a payload. It trusts a worker only
-// to answer requests: a worker that breaks the protocol is ended.
+// Package supervise runs one tenant's worker process for the host. It starts the process on the first call, replaces it
+// after a crash, and stops it when it is idle. Package process is the host's side of one process.
 //
-// Ownership:
-//   - A [Tenant] owns at most one running process, and retired processes that end. Close waits for all of them.
-//   - A process has one reader goroutine, which ends with the socket, waits for the process, and answers the open
-//     requests. Another goroutine stops the process when it is idle.
-//   - A request belongs to the goroutine that waits for its reply, see [pending].
-//   - An op of a service runs in its own goroutine, see package hostcall.
+// A [Tenant] owns at most one running process, and retired processes that end. Close waits for all of them.
 package supervise
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/backoff"
-	"github.com/hearthhost/hearth/internal/loop"
-	"github.com/hearthhost/hearth/internal/procstat"
+	"github.com/hearthhost/hearth/internal/tick"
 	"github.com/hearthhost/hearth/object"
-	"github.com/hearthhost/hearth/sandbox/confine"
-	"github.com/hearthhost/hearth/sandbox/hostcall"
-	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/sandbox/link"
+	"github.com/hearthhost/hearth/sandbox/process"
 	"github.com/hearthhost/hearth/sandbox/script"
 )
 
-// Config is the configuration of a tenant's worker.
-type Config struct {
-	Tenant object.Tenant
-	Argv   []string // command of a worker, which finds its link at descriptor 3
-	// Confine is how the operating system confines the worker. Its zero value requires every layer except a separate
-	// uid and a control group.
-	Confine confine.Spec
-	// Services are the services of the host that the tenant's objects can use, at most one of each number. A worker
-	// that requests another one is ended.
-	Services []hostcall.Service
-	// Account counts the resources of the tenant's processes; several tenants may share one.
-	Account *procstat.Processes // nil: not counted
-	Loop    *loop.Loop          // reads the link; nil: a goroutine of each process does
-	Pool    *launch.Pool        // prewarmed processes of Argv; several tenants may share it; nil: none
-	Log     *slog.Logger        // nil discards
-	Budget  hostcall.Budget     // bytes of the objects' host calls in flight; nil: no limit
-	Idle    time.Duration       // time without calls after which a worker without state is stopped; 0: DefaultIdle
-}
+// Config is the configuration of a tenant's worker: that of each of its processes.
+type Config = process.Config
 
 // Tenant is the [object.Backend] of one tenant's scripts. Safe for concurrent use.
 type Tenant struct {
 	cfg   Config
-	start func(*Tenant) (*process, error) // start; tests run a worker in their own process
+	start func(Config, process.Owner) (*process.Process, error) // process.Start; tests replace it
 
 	objects atomic.Pointer[map[object.ID]*script.Version] // objects in use; the map is not modified
 	change  sync.Mutex                                    // held to replace the map
 
-	mu       sync.Mutex    // guards the fields below; not held while a worker starts
-	proc     *process      // nil: no process is running
-	starting chan struct{} // closed when the worker that starts now has started or failed; nil: none starts
+	mu       sync.Mutex       // guards the fields below; not held while a worker starts
+	proc     *process.Process // nil: no process is running
+	starting chan struct{}    // closed when the worker that starts now has started or failed; nil: none starts
 	backoff  backoff.State
 	closed   bool
-	retiring []*process // retired processes, some of which may have ended
+	retiring []*process.Process // retired processes, some of which may have ended
 
 	secrets atomic.Pointer[Secrets] // granted secrets; nil: none
 }
 
 // New returns the backend of these objects. It starts no process.
 func New(cfg Config, objects ...*script.Version) *Tenant {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Account == nil {
-		cfg.Account = new(procstat.Processes)
-	}
+	cfg = cfg.WithDefaults()
 	cfg.Log = cfg.Log.With("tenant", string(cfg.Tenant))
-	if cfg.Idle <= 0 {
-		cfg.Idle = DefaultIdle
-	}
-	t := &Tenant{cfg: cfg, start: start}
+	t := &Tenant{cfg: cfg, start: process.Start}
 	all := make(map[object.ID]*script.Version, len(objects))
 	for _, v := range objects {
 		all[v.ID] = v
@@ -96,7 +62,7 @@ func (t *Tenant) version(id object.ID) *script.Version { return (*t.objects.Load
 
 // live returns the running process, or starts one. After a crash it fails with CodeUnavailable until the back-off is
 // over. staging is set to load a new version, which is possible during quarantine.
-func (t *Tenant) live(staging bool) (*process, error) {
+func (t *Tenant) live(staging bool) (*process.Process, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.starting != nil && !t.closed {
@@ -124,11 +90,11 @@ func (t *Tenant) live(staging bool) (*process, error) {
 	}
 	t.starting = make(chan struct{})
 	t.mu.Unlock()
-	p, err := t.start(t)
+	p, err := t.start(t.cfg, owner{t})
 	t.mu.Lock()
 	close(t.starting)
 	t.starting = nil
-	if err == nil && p.gone {
+	if err == nil && p.Gone() {
 		err = errors.New("the worker ended at once")
 	}
 	if err != nil {
@@ -150,17 +116,14 @@ func (t *Tenant) live(staging bool) (*process, error) {
 const killTimeout = 5 * time.Second
 
 // waitReplaced waits until a process that rejects requests is no longer the tenant's process, or ctx is done.
-func (p *process) waitReplaced(ctx context.Context) {
-	p.t.mu.Lock()
-	current := p.t.proc == p
-	p.t.mu.Unlock()
-	if !current {
+func (t *Tenant) waitReplaced(ctx context.Context, p *process.Process) {
+	if t.running() != p {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
 	select {
-	case <-p.done:
+	case <-p.Done():
 	case <-ctx.Done():
 	}
 }
@@ -198,11 +161,44 @@ func (t *Tenant) Status() backoff.Status {
 	return t.backoff.Status(pid)
 }
 
-// exited records the end of a process. The process calls it once.
-func (t *Tenant) exited(p *process, cause error) {
+// owner is a tenant as the owner of its processes.
+type owner struct{ t *Tenant }
+
+// Version implements [process.Owner].
+func (o owner) Version(id object.ID) *script.Version { return o.t.version(id) }
+
+// Versions implements [process.Owner].
+func (o owner) Versions() map[object.ID]*script.Version { return *o.t.objects.Load() }
+
+// Secrets implements [process.Owner].
+func (o owner) Secrets(id object.ID) (values map[string]string, ok bool) {
+	if s := o.t.secrets.Load(); s != nil {
+		values, ok = s.ByObject[id]
+	}
+	return values, ok
+}
+
+// Redact implements [process.Owner].
+func (o owner) Redact(text string) string { return o.t.redact(text) }
+
+// Retire implements [process.Owner].
+func (o owner) Retire(p *process.Process, stop func() bool) bool {
+	t := o.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p.gone = true
+	if t.proc != p || !stop() {
+		return false
+	}
+	t.proc = nil
+	t.retiring = append(slices.DeleteFunc(t.retiring, (*process.Process).Gone), p)
+	return true
+}
+
+// Exited implements [process.Owner].
+func (o owner) Exited(p *process.Process, cause error) {
+	t := o.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.proc != p {
 		return
 	}
@@ -211,7 +207,7 @@ func (t *Tenant) exited(p *process, cause error) {
 		return
 	}
 	t.cfg.Log.Warn("worker ended", "err", cause, "crashes", t.backoff.Crashes()+1)
-	t.crashedLocked(time.Since(p.started), cause)
+	t.crashedLocked(time.Since(p.Started()), cause)
 }
 
 // Describe implements [object.Backend]. The description of a version does not change: the worker sends it once.
@@ -227,22 +223,11 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 	if err != nil {
 		return nil, err
 	}
-	var e link.Encoder
-	r, err := p.query(ctx, id, time.Now().Add(tryTimeout), func(n uint64) []byte {
-		e.Begin(link.Describe, n)
-		e.Text(string(id))
-		return e.Frame()
-	})
-	if err != nil {
-		return nil, err
-	}
-	return v.Describe(r.Payload)
+	return p.Describe(ctx, v)
 }
 
 // errUnknown is the answer to a request for an object that the tenant does not have.
 var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
-
-var encoders = sync.Pool{New: func() any { return new(link.Encoder) }}
 
 // Invoke implements [object.Backend].
 func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
@@ -259,13 +244,10 @@ func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 		if err != nil {
 			return object.Reply{}, err
 		}
-		r, _, err := p.request(ctx, link.Call, 0, c, v.Limits.MaxDuration)
-		if errors.Is(err, errProcessEnded) && !again {
-			p.waitReplaced(ctx)
+		r, err := p.Invoke(ctx, c, v.Limits.MaxDuration)
+		if errors.Is(err, process.ErrEnded) && !again {
+			t.waitReplaced(ctx, p)
 			continue
-		}
-		if r.Stream != 0 {
-			r.Stream = p.streamID(r.Stream)
 		}
 		return r, err
 	}
@@ -277,43 +259,71 @@ func (t *Tenant) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 	if p == nil {
 		return object.Reply{}, false, object.ErrStreamGone
 	}
-	p.mu.Lock()
-	wall := p.maxDurations[c.ID] // of all versions: the object may have another one now, or be removed
-	p.mu.Unlock()
-	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.WithDefaults().MaxDuration))
+	return p.Next(ctx, c, stream)
 }
 
 // CloseStream implements [object.Backend].
 func (t *Tenant) CloseStream(stream uint64) {
 	if p := t.streamOwner(stream); p != nil {
-		p.send(link.CloseStream, stream&streamMask)
+		p.CloseStream(stream)
 	}
 }
 
 // EndConn implements [object.Backend].
 func (t *Tenant) EndConn(conn uint64) {
-	t.mu.Lock()
-	p := t.proc
-	t.mu.Unlock()
-	if p != nil {
-		p.send(link.EndConn, conn)
+	if p := t.running(); p != nil {
+		p.EndConn(conn)
 	}
 }
 
-// A stream id holds the serial number of its process (upper bits) and the stream's number there, so that a stream of an
-// ended process cannot be confused with one of the next process.
-const streamMask = 1<<40 - 1
-
-func (p *process) streamID(stream uint64) uint64 { return p.serial<<40 | stream&streamMask }
-
 // streamOwner returns the running process that holds a stream, nil if that process has ended.
-func (t *Tenant) streamOwner(stream uint64) *process {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.proc != nil && t.proc.serial == stream>>40 {
-		return t.proc
+func (t *Tenant) streamOwner(stream uint64) *process.Process {
+	if p := t.running(); p != nil && p.Holds(stream) {
+		return p
 	}
 	return nil
+}
+
+// running returns the running process, nil if there is no such process.
+func (t *Tenant) running() *process.Process {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.proc
+}
+
+// Start implements [object.Starter]. It begins the small calls of a running worker.
+func (t *Tenant) Start(c *object.Call, later func(func()), done func(on any, r object.Reply, err error)) bool {
+	v := t.version(c.ID)
+	if t.cfg.Loop == nil || v == nil || len(c.Payload) > min(v.Limits.ArgumentBytes, link.Large) {
+		return false
+	}
+	p := t.running()
+	return p != nil && p.Start(c, v.Limits.MaxDuration, later, done)
+}
+
+// Cancel implements [object.Starter].
+func (t *Tenant) Cancel(c *object.Call, cause error) {
+	if p := t.running(); p != nil {
+		p.Cancel(c, cause)
+	}
+}
+
+// Withdraw withdraws the calls that have not begun, see [process.Process.Withdraw].
+func (t *Tenant) Withdraw(refuse func(c *object.Call) error) {
+	if p := t.running(); p != nil {
+		p.Withdraw(refuse)
+	}
+}
+
+// retirePause is the interval at which Retire queries the worker.
+const retirePause = 200 * time.Millisecond
+
+// Retire waits until no call and no stream is open, or ctx is done. The host must send no new calls.
+func (t *Tenant) Retire(ctx context.Context) {
+	tick.Every(ctx, retirePause, func(time.Time) bool {
+		p := t.running()
+		return p != nil && p.Busy()
+	})
 }
 
 // Running returns the process id of the worker, 0 if none is running.
@@ -331,16 +341,16 @@ func (t *Tenant) Close(ctx context.Context) error {
 	}
 	all := t.retiring
 	if t.proc != nil {
-		t.proc.send(link.Stop, 0)
+		t.proc.Stop()
 		all = append(all, t.proc)
 	}
 	t.mu.Unlock()
 	for _, p := range all {
 		select {
-		case <-p.done:
+		case <-p.Done():
 		case <-ctx.Done():
-			p.kill(errors.New("the drain deadline has passed"))
-			<-p.done
+			p.Kill(errors.New("the drain deadline has passed"))
+			<-p.Done()
 		}
 	}
 	return nil
