@@ -23,6 +23,9 @@ func ItemFields(d *link.Decoder) (it store.Item) {
 	it.Version = int64(d.Uint())
 	it.Expires = int64(d.Uint())
 	it.Value = d.Bytes()
+	if it.Version == 0 {
+		it.Value = nil // the key is missing
+	}
 	return it
 }
 
