@@ -192,42 +192,59 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 }
 
 // await calls try until it returns true, and waits for an event between two calls. It then returns *failed. It returns
-// os.ErrDeadlineExceeded after the deadline.
+// os.ErrDeadlineExceeded after the deadline, which may change meanwhile, also in try.
 func (c *Conn) await(d *direction, try func() bool, failed *error) error {
 	for {
 		c.mu.Lock()
 		d.ready = false
-		deadline := d.deadline
+		late := d.late()
 		c.mu.Unlock()
-		if !deadline.IsZero() && !time.Now().Before(deadline) {
+		if late {
 			return os.ErrDeadlineExceeded
 		}
 		if try() {
 			return *failed
 		}
-		c.mu.Lock()
-		if d.ready || d.deadline != deadline {
-			c.mu.Unlock()
-			continue
+		if !c.wait(d) {
+			return os.ErrDeadlineExceeded
 		}
-		wake := make(chan struct{})
+	}
+}
+
+// wait waits for an event. It reports false after the deadline.
+func (c *Conn) wait(d *direction) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !d.ready {
+		if d.late() {
+			return false
+		}
+		wake, deadline := make(chan struct{}), d.deadline
 		d.wake = wake
 		c.mu.Unlock()
-		if deadline.IsZero() {
-			<-wake
-			continue
-		}
-		timer := time.NewTimer(time.Until(deadline))
-		select {
-		case <-wake:
-		case <-timer.C:
-		}
-		timer.Stop()
+		waitUntil(wake, deadline)
 		c.mu.Lock()
 		if d.wake == wake {
 			d.wake = nil
 		}
-		c.mu.Unlock()
+	}
+	return true
+}
+
+// late reports whether the deadline has passed.
+func (d *direction) late() bool { return !d.deadline.IsZero() && !time.Now().Before(d.deadline) }
+
+// waitUntil waits until wake is closed, at most until the deadline unless that is zero.
+func waitUntil(wake <-chan struct{}, deadline time.Time) {
+	if deadline.IsZero() {
+		<-wake
+		return
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-wake:
+	case <-timer.C:
 	}
 }
 

@@ -138,6 +138,24 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
+// TestDeadlineSetInAttempt sets a new deadline in each attempt to read, as a reader with a timeout for the next part of
+// a message does. An attempt follows an event, and not the change of the deadline.
+func TestDeadlineSetInAttempt(t *testing.T) {
+	t.Parallel()
+	c, _ := pair(t, run(t))
+	raw, err := c.SyscallConn()
+	check(t, err)
+	attempts := 0
+	err = raw.Read(func(uintptr) bool {
+		attempts++
+		check(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
+		return attempts == 1000
+	})
+	if attempts != 1 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d attempts, then %v; want 1, then the deadline", attempts, err)
+	}
+}
+
 func TestCloseEndsWaits(t *testing.T) {
 	t.Parallel()
 	c, client := pair(t, run(t))
