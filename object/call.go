@@ -86,12 +86,16 @@ type Description struct {
 
 // Member is one exposed method or attribute.
 type Member struct {
-	Name   Method `json:"name"`
-	Doc    string `json:"doc,omitempty"`
-	Method bool   `json:"method,omitempty"` // callable
-	Oneway bool   `json:"oneway,omitempty"` // callable without a reply
-	Get    bool   `json:"get,omitempty"`    // attribute, readable
-	Set    bool   `json:"set,omitempty"`    // attribute, writable
+	Name Method `json:"name"`
+	Doc  string `json:"doc,omitempty"`
+	// Signature has the parameters and results of a method or the type of an attribute as text, such as
+	// "(k: integer, note?: string): integer". It may be empty.
+	Signature string `json:"signature,omitempty"`
+
+	Method bool `json:"method,omitempty"` // callable
+	Oneway bool `json:"oneway,omitempty"` // callable without a reply
+	Get    bool `json:"get,omitempty"`    // attribute, readable
+	Set    bool `json:"set,omitempty"`    // attribute, writable
 }
 
 // Backend runs calls on the objects of one tenant. All methods are safe for concurrent use.

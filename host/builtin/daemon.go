@@ -98,12 +98,13 @@ func daemonDescribe(c *invocation, args []any) (any, error) {
 	members := []any{}
 	for _, m := range d.Members {
 		members = append(members, map[string]any{
-			"name":   string(m.Name),
-			"doc":    m.Doc,
-			"method": m.Method,
-			"oneway": m.Oneway,
-			"get":    m.Get,
-			"set":    m.Set,
+			"name":      string(m.Name),
+			"doc":       m.Doc,
+			"method":    m.Method,
+			"oneway":    m.Oneway,
+			"get":       m.Get,
+			"set":       m.Set,
+			"signature": m.Signature,
 		})
 	}
 	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/values"
+	"github.com/hearthhost/hearth/signature"
 )
 
 // docReader finds the comments above functions.
@@ -12,6 +13,7 @@ type docReader struct {
 	source func(file string) []byte
 	lines  map[string][]string // lines by file
 	docs   map[docPlace]string
+	types  map[string]*signature.Types // named types by file
 }
 
 // docPlace is a line of a file.
@@ -36,6 +38,42 @@ func (r *docReader) above(fn *lua.Function) string {
 		r.docs[at] = doc
 	}
 	return doc
+}
+
+// signature returns the comment above a function without its annotations, and the signature: of an attribute's getter
+// or setter the type alone.
+func (r *docReader) signature(fn *lua.Function, method bool) (doc, text string) {
+	comment := r.above(fn)
+	if fn.Proto() == nil {
+		return comment, ""
+	}
+	params := fn.Proto().ParamNames()
+	if len(params) > 0 && params[0] == "self" {
+		params = params[1:]
+	}
+	f, _ := signature.Parse(comment, params, fn.Proto().Vararg, r.typesOf(fn.Proto().Chunk))
+	switch {
+	case method:
+		text = f.String()
+	case len(f.Returns) > 0:
+		text = f.Returns[0].Type.String()
+	case len(f.Params) > 0 && f.Annotated:
+		text = f.Params[0].Type.String()
+	}
+	return f.Doc, values.Clip(text, maxDocBytes)
+}
+
+// typesOf returns the named types of a file of the program.
+func (r *docReader) typesOf(file string) *signature.Types {
+	types, ok := r.types[file]
+	if !ok {
+		if r.types == nil {
+			r.types = map[string]*signature.Types{}
+		}
+		types, _ = signature.ParseTypes(strings.ToValidUTF8(string(r.source(file)), "\uFFFD"))
+		r.types[file] = types
+	}
+	return types
 }
 
 // commentAbove returns the comment at the end of the first end lines. It reads at most the last maxDocLines.

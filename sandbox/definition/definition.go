@@ -4,6 +4,7 @@
 package definition
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -218,16 +219,17 @@ func (r *Reader) Describe(d *Definition, source func(file string) []byte) *objec
 		Members: make([]object.Member, 0, len(d.Members))}
 	docs := docReader{source: source}
 	for name, m := range d.Members {
-		doc := docs.above(m.Method)
-		if doc == "" {
-			doc = docs.above(m.Get)
+		member := object.Member{
+			Name: name, Method: m.Method != nil, Oneway: m.Oneway, Get: m.Get != nil, Set: m.Set != nil,
 		}
-		if doc == "" {
-			doc = docs.above(m.Set)
+		for _, fn := range []*lua.Function{m.Method, m.Get, m.Set} {
+			if fn == nil {
+				continue
+			}
+			doc, text := docs.signature(fn, fn == m.Method)
+			member.Doc, member.Signature = cmp.Or(member.Doc, doc), cmp.Or(member.Signature, text)
 		}
-		out.Members = append(out.Members, object.Member{
-			Name: name, Doc: doc, Method: m.Method != nil, Oneway: m.Oneway, Get: m.Get != nil, Set: m.Set != nil,
-		})
+		out.Members = append(out.Members, member)
 	}
 	sort.Slice(out.Members, func(i, j int) bool { return out.Members[i].Name < out.Members[j].Name })
 	return out

@@ -46,13 +46,19 @@ func TestDescribe(t *testing.T) {
 -- Adds n.
 --
 -- Returns the sum.
-function X.expose:add(n) end
+---@param n integer
+---@return integer sum
+function X.expose:add(n, ...) end
 --[[ Reports
 progress. ]]
 function X.oneway:report() end
 --- The total.
 function X.get:total() end
+---@param v number?
 function X.set:total(v) end
+---@class Point
+---@field x number
+function X.expose.move(to) end
 
 -- not of close
 
@@ -64,9 +70,10 @@ return X`)
 	want := &object.Description{
 		ID: "acme.x", Doc: "counts; [redacted]", Instance: object.Single,
 		Members: []object.Member{
-			{Name: "add", Doc: "Adds n.\n\nReturns the sum.", Method: true},
-			{Name: "report", Doc: "Reports\nprogress.", Method: true, Oneway: true},
-			{Name: "total", Doc: "The total.", Get: true, Set: true},
+			{Name: "add", Doc: "Adds n.\n\nReturns the sum.", Signature: "(n: integer, ...): integer", Method: true},
+			{Name: "move", Signature: "(to)", Method: true},
+			{Name: "report", Doc: "Reports\nprogress.", Signature: "()", Method: true, Oneway: true},
+			{Name: "total", Doc: "The total.", Signature: "number?", Get: true, Set: true},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -103,12 +103,20 @@ func printDescription(w io.Writer, d object.Description) {
 				fmt.Fprintf(w, "\n%s:\n", title)
 				first = false
 			}
-			fmt.Fprintf(w, "  %s%s\n", display.Quote(string(m.Name)), memberNote(m))
+			fmt.Fprintf(w, "  %s%s%s\n", display.Quote(string(m.Name)), signatureText(m), memberNote(m))
 			printDoc(w, "      ", m.Doc)
 		}
 	}
 	section("methods", true)
 	section("attributes", false)
+}
+
+// signatureText returns the parameters and results of a method, or the type of an attribute.
+func signatureText(m object.Member) string {
+	if m.Method || m.Signature == "" {
+		return display.Escape(m.Signature)
+	}
+	return ": " + display.Escape(m.Signature)
 }
 
 // memberNote returns a note about a member: oneway, or the access to an attribute.

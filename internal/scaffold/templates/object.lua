@@ -1,10 +1,9 @@
--- {{.ID}}: a counter to begin with. Clients see what stands under expose, oneway, get
--- and set, and nothing else.
+-- {{.ID}}: a counter as a first version. Clients can use the functions under expose, oneway, get and set only.
 --
--- instance says how many there are:
---   "single"   one for everybody, one call at a time
+-- instance is the number of instances:
+--   "single"   one for all callers, one call at a time
 --   "session"  one for each connection
---   "call"     a fresh one for each call, many at once
+--   "call"     a new one for each call, in parallel
 local Counter = hearth.object { doc = "Counts.", instance = "single" }
 
 -- The host calls init when an instance begins; clients cannot.
@@ -13,6 +12,8 @@ function Counter:init()
 end
 
 -- Adds k, 1 if it is left out, and returns the total.
+---@param k? number
+---@return number total
 function Counter.expose:add(k)
   if k ~= nil and type(k) ~= "number" then
     error(hearth.exception("TypeError", "add: want a number"))
@@ -38,6 +39,7 @@ function Counter.oneway:reset()
 end
 
 -- The total: read it, or write it.
+---@return number
 function Counter.get:total()
   return self.n
 end

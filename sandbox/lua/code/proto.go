@@ -24,6 +24,18 @@ type Proto struct {
 	Locals   []Local   // in order of declaration
 }
 
+// ParamNames returns the names of the parameters in order.
+func (p *Proto) ParamNames() []string {
+	names := make([]string, 0, p.Params)
+	for _, l := range p.Locals {
+		if len(names) == p.Params {
+			break
+		}
+		names = append(names, l.Name)
+	}
+	return names
+}
+
 // Const is a constant.
 type Const struct {
 	Kind   ConstKind

@@ -1,0 +1,315 @@
+package signature
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxDepth bounds the nesting of a type.
+const maxDepth = 32
+
+// parser reads one type from the beginning of a text.
+type parser struct {
+	text  string
+	at    int
+	depth int
+}
+
+// syntaxError is the value of the parser's panics. parseType returns it as an error.
+type syntaxError string
+
+// parseType reads a type and returns the text behind it.
+func parseType(text string) (t *Type, rest string, err error) {
+	p := &parser{text: text}
+	defer func() {
+		if r := recover(); r != nil {
+			msg, ok := r.(syntaxError)
+			if !ok {
+				panic(r)
+			}
+			t, rest, err = nil, "", fmt.Errorf("%s at %q", string(msg), clip(text[min(p.at, len(text)):]))
+		}
+	}()
+	t = p.union()
+	return t, text[p.at:], nil
+}
+
+// clip shortens a text for a message.
+func clip(s string) string {
+	if r := []rune(s); len(r) > 30 {
+		return string(r[:30]) + "..."
+	}
+	return s
+}
+
+func (p *parser) fail(msg string) { panic(syntaxError(msg)) }
+
+// peek returns the next byte, 0 at the end.
+func (p *parser) peek() byte {
+	if p.at < len(p.text) {
+		return p.text[p.at]
+	}
+	return 0
+}
+
+func (p *parser) space() {
+	for p.peek() == ' ' || p.peek() == '\t' {
+		p.at++
+	}
+}
+
+// take skips spaces and a token, and reports whether it was there. Without the token nothing is skipped.
+func (p *parser) take(token string) bool {
+	at := p.at
+	p.space()
+	if strings.HasPrefix(p.text[p.at:], token) {
+		p.at += len(token)
+		return true
+	}
+	p.at = at
+	return false
+}
+
+func (p *parser) want(token string) {
+	if !p.take(token) {
+		p.space()
+		p.fail(token + " is missing")
+	}
+}
+
+// union reads A|B|C.
+func (p *parser) union() *Type {
+	if p.depth++; p.depth > maxDepth {
+		p.fail("the type is nested too deeply")
+	}
+	defer func() { p.depth-- }()
+	first := p.suffixed()
+	if !p.take("|") {
+		return first
+	}
+	t := &Type{Kind: Union, Of: flat(nil, first)}
+	for {
+		t.Of = flat(t.Of, p.suffixed())
+		if !p.take("|") {
+			return t.normal()
+		}
+	}
+}
+
+// flat appends a type, or its parts if it is a union.
+func flat(of []*Type, t *Type) []*Type {
+	if t.Kind == Union {
+		return append(of, t.Of...)
+	}
+	return append(of, t)
+}
+
+// normal returns a union with nil as its last part, or any if that is one of the parts.
+func (t *Type) normal() *Type {
+	var of []*Type
+	null := false
+	for _, part := range t.Of {
+		switch part.Kind {
+		case Any:
+			return part
+		case Nil:
+			null = true
+		default:
+			of = append(of, part)
+		}
+	}
+	if null {
+		of = append(of, &Type{Kind: Nil})
+	}
+	if len(of) == 1 {
+		return of[0]
+	}
+	return &Type{Kind: Union, Of: of}
+}
+
+// suffixed reads a type with [] and ? behind it.
+func (p *parser) suffixed() *Type {
+	t := p.primary()
+	for n := 0; ; n++ {
+		if n > maxDepth {
+			p.fail("the type is nested too deeply")
+		}
+		switch {
+		case strings.HasPrefix(p.text[p.at:], "[]"):
+			p.at += 2
+			t = &Type{Kind: Array, Elem: t}
+		case p.peek() == '?':
+			p.at++
+			t = t.orNil()
+		default:
+			return t
+		}
+	}
+}
+
+func (p *parser) primary() *Type {
+	p.space()
+	switch c := p.peek(); {
+	case c == '(':
+		p.at++
+		t := p.union()
+		p.want(")")
+		return t
+	case c == '{':
+		return p.table()
+	case c == '"' || c == '\'' || c == '`':
+		return p.quoted(c)
+	case c == '-' || c >= '0' && c <= '9':
+		return p.number()
+	default:
+		return p.named()
+	}
+}
+
+// quoted reads a literal text.
+func (p *parser) quoted(quote byte) *Type {
+	end := strings.IndexByte(p.text[p.at+1:], quote)
+	if end < 0 {
+		p.fail("the text has no end")
+	}
+	value := p.text[p.at+1 : p.at+1+end]
+	p.at += end + 2
+	return &Type{Kind: Literal, Value: value}
+}
+
+func (p *parser) number() *Type {
+	end := p.at
+	for end < len(p.text) && strings.IndexByte("+-.0123456789abcdefABCDEFxX", p.text[end]) >= 0 {
+		end++
+	}
+	n, err := strconv.ParseFloat(p.text[p.at:end], 64)
+	if err != nil {
+		i, intErr := strconv.ParseInt(p.text[p.at:end], 0, 64)
+		if intErr != nil {
+			p.fail("a number is required")
+		}
+		n = float64(i)
+	}
+	p.at = end
+	return &Type{Kind: Literal, Value: n}
+}
+
+// identifier reads a name with dots and, behind the first character, hyphens, or returns "".
+func (p *parser) identifier() string {
+	begin := p.at
+	for p.at < len(p.text) && nameByte(p.text[p.at], p.at > begin) {
+		p.at++
+	}
+	return p.text[begin:p.at]
+}
+
+func nameByte(c byte, inside bool) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80 ||
+		inside && (c == '.' || c == '-' || c >= '0' && c <= '9')
+}
+
+// named reads a name, table<K, V> or a function type.
+func (p *parser) named() *Type {
+	name := p.identifier()
+	switch {
+	case name == "":
+		p.fail("a type is required")
+	case name == "true" || name == "false":
+		return &Type{Kind: Literal, Value: name == "true"}
+	case name == "fun" && p.peek() == '(':
+		p.function()
+		return &Type{Kind: Any}
+	}
+	args := p.arguments()
+	kind, known := basic[name]
+	switch {
+	case name == "table" && len(args) == 2:
+		return &Type{Kind: Map, Key: args[0], Elem: args[1]}
+	case name == "table" && len(args) == 1:
+		return &Type{Kind: Array, Elem: args[0]}
+	case len(args) > 0:
+		p.fail(name + " has no type arguments")
+	case known:
+		return &Type{Kind: kind}
+	}
+	return &Type{Kind: Named, Name: name}
+}
+
+// arguments reads <A, B>, or nothing.
+func (p *parser) arguments() (args []*Type) {
+	if p.peek() != '<' {
+		return nil
+	}
+	p.at++
+	for {
+		args = append(args, p.union())
+		if p.take(">") {
+			return args
+		}
+		p.want(",")
+	}
+}
+
+// function skips the parameters and results of a function type.
+func (p *parser) function() {
+	p.at++
+	for !p.take(")") {
+		p.space()
+		if !p.take("...") && p.identifier() == "" {
+			p.fail("a parameter is required")
+		}
+		p.take("?")
+		if p.take(":") {
+			p.union()
+		}
+		if !p.take(",") {
+			p.want(")")
+			break
+		}
+	}
+	for sep := ":"; p.take(sep); sep = "," {
+		p.union()
+	}
+}
+
+// table reads {name: T, name?: T, [K]: T}. With both names and a [K] it is any table.
+func (p *parser) table() *Type {
+	p.at++
+	record, mapped := &Type{Kind: Record}, (*Type)(nil)
+	for !p.take("}") {
+		p.space()
+		if p.peek() == '[' {
+			p.at++
+			mapped = &Type{Kind: Map, Key: p.union()}
+			p.want("]")
+			p.want(":")
+			mapped.Elem = p.union()
+		} else {
+			record.Fields = append(record.Fields, p.field())
+		}
+		if !p.take(",") && !p.take(";") {
+			p.want("}")
+			break
+		}
+	}
+	switch {
+	case mapped == nil:
+		return record
+	case len(record.Fields) == 0:
+		return mapped
+	default:
+		return &Type{Kind: Table}
+	}
+}
+
+// field reads name: T or name?: T.
+func (p *parser) field() Field {
+	name := p.identifier()
+	if name == "" {
+		p.fail("the name of a field is required")
+	}
+	optional := p.take("?")
+	p.want(":")
+	return Field{Name: name, Type: p.union(), Optional: optional}
+}
