@@ -214,7 +214,7 @@ func dieWithParent() layer.Layer {
 // the runtime, which are not files, remain.
 func closeOthers() {
 	const looked = 1024
-	var open []unix.PollFd
+	open := make([]unix.PollFd, 0, looked-controlFD-1)
 	for fd := int32(controlFD + 1); fd < looked; fd++ {
 		open = append(open, unix.PollFd{Fd: fd})
 	}
@@ -235,7 +235,7 @@ func closeOthers() {
 // readLine reads up to a newline, after which the host sends nothing.
 func readLine(fd int) ([]byte, error) {
 	var line []byte
-	b := make([]byte, maxReport)
+	b := make([]byte, 4<<10) // orders are short, and first use of memory is a large part of a worker's start
 	for len(line) < maxReport {
 		n, err := unix.Read(fd, b)
 		if errors.Is(err, unix.EINTR) {

@@ -176,6 +176,11 @@ func Start(argv []string, spec confine.Spec) (*Process, error) {
 // Layers returns the layers of the worker's confinement.
 func (w *Process) Layers() []layer.Layer { return w.worker.Layers }
 
+// oneThread is the environment of a worker, which runs Lua on one thread at a time. From the start, the runtime makes
+// its structures for one thread only, and it does not read the files of the control group. A worker sets the same value
+// itself.
+const oneThread = "GOMAXPROCS=1"
+
 // spawn starts a worker's command through launch.
 func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*Process, error) {
 	file, theirs, err := socketpair.Files()
@@ -189,7 +194,7 @@ func spawn(argv []string, launch func(*exec.Cmd) (*confine.Worker, error)) (*Pro
 	}
 	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the host's own executable; the pool ends it
 	cmd.Args[0] = "hearth"                    // its name in lists of processes
-	cmd.Env = []string{}                      // not nil, which would mean ours
+	cmd.Env = []string{oneThread}
 	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{theirs}
 	w := &Process{cmd: cmd, Conn: ours}
