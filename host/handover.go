@@ -19,6 +19,7 @@ var _ upgrade.Server = (*Host)(nil)
 // log, until EndHandoff. The caller closes the handoff.
 func (h *Host) Handoff() (*upgrade.Handoff, error) {
 	out := &upgrade.Handoff{ParentPID: os.Getpid()}
+	h.sharing.Store(true)
 	if err := h.duplicateFiles(out); err != nil {
 		out.Close()
 		h.EndHandoff()
@@ -47,6 +48,7 @@ func (h *Host) duplicateFiles(out *upgrade.Handoff) error {
 
 // EndHandoff ends the sharing of the audit log: the new host, or the host that this one replaced, has ended.
 func (h *Host) EndHandoff() {
+	h.sharing.Store(false)
 	if h.audit != nil {
 		h.audit.EndSharing()
 	}
@@ -110,6 +112,9 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { _ = h.Reload(reloading) }() // errors are in the log
+	yielding, stopYielding := context.WithCancel(context.WithoutCancel(ctx))
+	h.yielding = stopYielding // the drain ends it after the last call
+	go h.store.Retire(yielding, storePatience)
 	timer := time.NewTimer(r.drain)
 	defer timer.Stop()
 	select {

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
@@ -93,6 +94,8 @@ type Host struct {
 	lock     *upgrade.StateLock // nil until Listen
 	retired  chan retirement    // holds one
 	store    *sqlite.Engine     // durable state of objects
+	sharing  atomic.Bool        // another host process may own stores
+	yielding context.CancelFunc // ends the handing over of stores; nil before Retire
 
 	listeners []*transport.Listener
 	inherited []string // names of listeners that use an inherited socket

@@ -3,6 +3,7 @@ package host
 import (
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
@@ -19,12 +20,25 @@ func (h *Host) newStore() (err error) {
 		Dir:  filepath.Join(h.cfg.Policy.State, "store"),
 		Node: node,
 		Log:  h.cfg.Log,
+		// During an upgrade the other process releases a store when its calls have ended.
+		Alive:    func(string) bool { return h.sharing.Load() },
+		TakeOver: takeOver,
 	})
+	h.sharing.Store(h.cfg.Inherited.ParentPID != 0)
 	return err
 }
 
+// Times of an upgrade.
+const (
+	storePatience = time.Second     // until the old process releases a store in use
+	takeOver      = 3 * time.Second // until the new process takes a store that is not released
+)
+
 // closeStore closes the files of the durable state.
 func (h *Host) closeStore() {
+	if h.yielding != nil {
+		h.yielding()
+	}
 	if err := h.store.Close(); err != nil {
 		h.log.Error("closing the stores", "err", err)
 	}

@@ -14,6 +14,10 @@ const (
 var ErrFenced = object.Errorf(object.CodeUnavailable,
 	"store: another host process owns the state of this tenant; not stored")
 
+// ErrMoved is the error of operations after the store was given to the process that replaces this one.
+var ErrMoved = object.Errorf(object.CodeUnavailable,
+	"store: the state of this tenant has moved to the new host process; connect again; not stored")
+
 // ErrUnknown is the error of a commit that the disk may have or not. The tenant's store is off until a write shows
 // which.
 var ErrUnknown = object.Errorf(object.CodeUnavailable,

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -51,6 +52,8 @@ type Engine struct {
 	use    uint64        // number of uses so far
 	freed  chan struct{} // closed when a file becomes idle or is closed; nil: no caller waits
 	closed bool
+
+	retired atomic.Bool // see Retire
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -195,6 +198,7 @@ func (e *Engine) release(f *file) {
 	f.users--
 	e.use++
 	f.lastUse = e.use
+	f.idleSince = time.Now()
 	if f.users == 0 {
 		e.wakeLocked()
 	}

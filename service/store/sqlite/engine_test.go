@@ -321,3 +321,28 @@ func TestBackup(t *testing.T) {
 		t.Errorf("Check: %v, %v", damage, err)
 	}
 }
+
+// TestRetire replaces a process. The new one gets each store when the calls of the old one have ended, and the old one
+// does not take it again.
+func TestRetire(t *testing.T) {
+	dir := t.TempDir()
+	alive := func(string) bool { return true }
+	old := newEngine(t, sqlite.Config{Dir: dir, Alive: alive, TakeOver: time.Hour})
+	successor := newEngine(t, sqlite.Config{Dir: dir, Alive: alive, TakeOver: time.Hour})
+	commit(t, old, put("acme.a", "k", "1"), put("zoo.a", "k", "1"))
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { old.Retire(ctx, time.Hour) })
+	commit(t, successor, put("acme.a", "k", "2"))
+	if _, err := old.Commit(t.Context(), put("acme.a", "k", "3")); !errors.Is(err, store.ErrMoved) {
+		t.Errorf("the old process commits: %v", err)
+	}
+	if _, err := old.Get(t.Context(), "acme.a", "k"); !errors.Is(err, store.ErrMoved) {
+		t.Errorf("the old process reads: %v", err)
+	}
+	commit(t, old, put("zoo.a", "k", "2")) // not requested
+	wantValue(t, successor, "acme.a", "k", "2")
+	wantValue(t, successor, "zoo.a", "k", "2")
+	cancel()
+	wg.Wait()
+}

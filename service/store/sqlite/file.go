@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -28,7 +29,9 @@ type file struct {
 	// The engine's mu guards these fields.
 	users   int
 	lastUse uint64
-	closing bool
+	// idleSince is the end of the last use.
+	idleSince time.Time
+	closing   bool
 
 	opening sync.Mutex // held while the file is opened or acquired; guards the fields below
 	write   *sql.DB    // one connection; the writer's goroutine uses it, and acquire while there is no writer

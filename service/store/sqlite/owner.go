@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	selectOwner  = `SELECT epoch, node, incarnation, released, requested, writes, bytes, keys FROM owner`
-	takeOwner    = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, requested = ''`
-	requestOwner = `UPDATE owner SET requested = ?`
-	freeOwner    = `UPDATE owner SET released = 1, requested = '' WHERE epoch = ? AND incarnation = ?`
+	selectOwner     = `SELECT epoch, node, incarnation, released, requested, writes, bytes, keys FROM owner`
+	takeOwner       = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, requested = ''`
+	requestOwner    = `UPDATE owner SET requested = ?`
+	selectRequested = `SELECT requested FROM owner`
+	freeOwner       = `UPDATE owner SET released = 1, requested = '' WHERE epoch = ? AND incarnation = ?`
 )
 
 // owner is the row of table owner.
@@ -42,6 +43,9 @@ func (f *file) own(ctx context.Context) error {
 	if f.writer != nil {
 		f.writer.stop()
 		f.writer = nil
+	}
+	if f.e.retired.Load() {
+		return store.ErrMoved
 	}
 	conn, err := f.write.Conn(context.WithoutCancel(ctx))
 	if err != nil {
@@ -115,12 +119,21 @@ func (e *Engine) Token(ctx context.Context, tenant object.Tenant) (store.Token, 
 // Requested returns the tenants whose stores this process owns and another one waits for.
 func (e *Engine) Requested() (tenants []object.Tenant) {
 	for _, f := range e.owned() {
-		var requested string
-		err := f.read.QueryRowContext(context.Background(), `SELECT requested FROM owner`).Scan(&requested)
-		if err == nil && requested != "" && requested != e.incarnation {
-			tenants = append(tenants, f.tenant)
+		var incarnation string
+		f.opening.Lock()
+		if f.writer != nil {
+			err := f.read.QueryRowContext(context.Background(), selectRequested).Scan(&incarnation)
+			if err == nil && incarnation != "" && incarnation != e.incarnation {
+				tenants = append(tenants, f.tenant)
+			}
 		}
-		e.release(f)
+		f.opening.Unlock()
+		e.mu.Lock()
+		f.users-- // not a use as in release
+		if f.users == 0 {
+			e.wakeLocked()
+		}
+		e.mu.Unlock()
 	}
 	return tenants
 }
@@ -136,6 +149,48 @@ func (e *Engine) owned() (files []*file) {
 		}
 	}
 	return files
+}
+
+// Retire makes the engine give up its stores to the process that replaces this one. From then on it acquires no store.
+// Each store that another process requests is released when it has not been used for a moment, or after patience.
+// Retire returns when ctx is done.
+func (e *Engine) Retire(ctx context.Context, patience time.Duration) {
+	e.retired.Store(true)
+	requested := map[object.Tenant]time.Time{} // time of the first request
+	tick := time.NewTicker(acquireInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, tenant := range e.Requested() {
+			since, ok := requested[tenant]
+			if !ok {
+				since = time.Now()
+				requested[tenant] = since
+			}
+			if !e.quiet(tenant) && time.Since(since) < patience {
+				continue
+			}
+			delete(requested, tenant)
+			if err := e.Release(tenant); err == nil {
+				e.cfg.Log.Info("store handed to the new process", "tenant", tenant)
+			}
+		}
+	}
+}
+
+// quietTime is the time without a use after which no running call has probably read the store.
+const quietTime = 30 * time.Millisecond
+
+// quiet reports whether a store has not been used for quietTime.
+func (e *Engine) quiet(tenant object.Tenant) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.files[tenant]
+	return f == nil || f.users == 0 && time.Since(f.idleSince) > quietTime
 }
 
 // Release implements [store.Engine].
