@@ -43,6 +43,7 @@ func (h *Host) source() *observe.Source {
 		Shares:         &h.shares,
 		Audit:          h.audit,
 		Tracer:         h.tracer,
+		Store:          h.storeCounters(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/hearthhost/hearth/host/observe"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
 	"github.com/hearthhost/hearth/service/store/sqlite"
@@ -55,5 +56,20 @@ func (h *Host) storeLimits(id object.ID) store.Limits {
 		ValueBytes:  limits.StoreValue,
 		ObjectBytes: limits.StoreBytes,
 		TenantBytes: settings.StoreBytes,
+	}
+}
+
+// storeCounters returns the counters of the engine.
+func (h *Host) storeCounters() observe.StoreCounters {
+	m := h.store.Metrics()
+	return observe.StoreCounters{
+		Commits:   m.Commits.Load(),
+		Batches:   m.Batches.Load(),
+		Time:      time.Duration(m.Nanos.Load()),
+		Conflicts: m.Conflicts.Load(),
+		Full:      m.Full.Load(),
+		Fenced:    m.Fenced.Load(),
+		Failures:  m.Failures.Load(),
+		OpenFiles: h.store.OpenFiles(),
 	}
 }

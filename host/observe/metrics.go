@@ -20,6 +20,7 @@ func (o *Source) Metrics() []byte {
 	o.hostMetrics(&e)
 	o.tenantMetrics(&e)
 	o.auditMetrics(&e)
+	o.storeMetrics(&e)
 	processMetrics(&e)
 	return e.b
 }
@@ -207,6 +208,25 @@ func (o *Source) auditMetrics(e *exposition) {
 	sent, dropped := o.Tracer.Counts()
 	e.count(sent, "result", "sent")
 	e.count(dropped, "result", "dropped")
+}
+
+// storeMetrics adds the metrics of the durable state.
+func (o *Source) storeMetrics(e *exposition) {
+	s := &o.Store
+	e.family("hearth_store_commits_total", counter, "Transactions of stores; each has one fsync.")
+	e.count(uint64(s.Commits))
+	e.family("hearth_store_commit_seconds_total", counter, "Time of these transactions, fsync included.")
+	e.value(s.Time.Seconds())
+	e.family("hearth_store_batches_total", counter, "Batches of writes in these transactions.")
+	e.count(uint64(s.Batches))
+	e.family("hearth_store_batches_refused_total", counter, "Batches that were not stored.")
+	e.count(uint64(s.Conflicts), "reason", "conflict")
+	e.count(uint64(s.Full), "reason", "full")
+	e.count(uint64(s.Fenced), "reason", "fenced")
+	e.family("hearth_store_failures_total", counter, "Failed operations on the files of stores.")
+	e.count(uint64(s.Failures))
+	e.family("hearth_store_open_files", gauge, "Open files of stores.")
+	e.count(uint64(s.OpenFiles))
 }
 
 // processMetrics adds the metrics of the host process, with the names of standard dashboards.

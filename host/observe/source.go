@@ -7,6 +7,8 @@
 package observe
 
 import (
+	"time"
+
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/gateway/pyro"
 	"github.com/hearthhost/hearth/host/admit"
@@ -36,4 +38,17 @@ type Source struct {
 	Shares     *admit.Shares
 	Audit      *audit.Log    // nil: no audit log
 	Tracer     *trace.Tracer // nil: no tracing
+	Store      StoreCounters
+}
+
+// StoreCounters counts the work of the durable state.
+type StoreCounters struct {
+	Commits   int64         // transactions, each with one or more batches
+	Batches   int64         // batches of writes
+	Time      time.Duration // of all transactions, fsync included
+	Conflicts int64         // batches that required another version of a key
+	Full      int64         // batches beyond a quota
+	Fenced    int64         // batches after another host process had taken the store
+	Failures  int64         // failed operations on files
+	OpenFiles int
 }

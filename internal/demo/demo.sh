@@ -43,19 +43,34 @@ title "a key for the clerk, which has no account on this machine"
 "$hearth" key new keys/clerk.key
 cp keys/clerk.key clerk.key
 
+serve() {
+	rm -f "$work/ready"
+	echo "\$ hearth serve --ready-file ready"
+	"$hearth" serve --ready-file "$work/ready" >>"$work/serve.log" 2>&1 &
+	pid=$!
+	for _ in $(seq 100); do
+		[ -s "$work/ready" ] && break
+		kill -0 "$pid" 2>/dev/null || { echo "the daemon exited early" >&2; exit 1; }
+		sleep 0.1
+	done
+	[ -s "$work/ready" ] || { echo "the daemon was not ready within 10 seconds" >&2; exit 1; }
+	at=$(grep -v '^unix:' "$work/ready" | head -n 1)
+	echo "listening on:"
+	cat "$work/ready"
+}
+stop() {
+	kill -TERM "$pid"
+	rc=0
+	wait "$pid" || rc=$?
+	pid=
+	if [ "$rc" != 0 ]; then
+		echo "the daemon exited with status $rc" >&2
+		exit 1
+	fi
+}
+
 title "start the daemon"
-echo "\$ hearth serve --ready-file ready"
-"$hearth" serve --ready-file "$work/ready" >"$work/serve.log" 2>&1 &
-pid=$!
-for _ in $(seq 100); do
-	[ -s "$work/ready" ] && break
-	kill -0 "$pid" 2>/dev/null || { echo "the daemon exited early" >&2; exit 1; }
-	sleep 0.1
-done
-[ -s "$work/ready" ] || { echo "the daemon was not ready within 10 seconds" >&2; exit 1; }
-at=$(grep -v '^unix:' "$work/ready" | head -n 1)
-echo "listening on:"
-cat "$work/ready"
+serve
 
 title "the objects that the policy lets you call"
 run ls
@@ -118,17 +133,19 @@ else
 	title "(/usr/bin/python3 cannot import Pyro4: the Python client is skipped)"
 fi
 
+title "the state of objects survives a restart: the daemon is stopped and started again"
+run call demo.shelf put '"colour"' '"red"'
+stop
+serve
+run call demo.shelf get '"colour"'
+balance=$(run call bank.ledger balance '"shop"')
+echo "$balance"
+[ "${balance##*$'\n'}" = 150 ] || { echo "the balance should be 150" >&2; exit 1; }
+
 title "every decision is in the audit log, written before it took effect"
 printf "\$ hearth audit query --principal clerk\n"; "$hearth" audit query --principal clerk
 printf "\$ hearth audit verify\n"; "$hearth" audit verify
 
 title "stop the daemon: it finishes running calls, then exits"
-kill -TERM "$pid"
-rc=0
-wait "$pid" || rc=$?
-pid=
-if [ "$rc" != 0 ]; then
-	echo "the daemon exited with status $rc" >&2
-	exit 1
-fi
+stop
 echo "done"

@@ -1,43 +1,31 @@
 -- Accounts in cents. Every permitted caller may book on them.
+local store = hearth.store
+
 local Ledger = hearth.object {
-  doc = "Keeps accounts.",
+  doc = "Keeps accounts. Entries and balances are on disk before book returns.",
   instance = "single",
 }
 
-function Ledger:init()
-  self.entries = {}
-end
-
 -- Books an amount, with the calling principal, and returns the new balance.
 function Ledger.expose:book(account, amount)
-  table.insert(self.entries, { account = account, amount = amount, by = hearth.caller().principal })
-  return self:sum(account)
+  local n = store.increment("entries")
+  local entry = { account = account, amount = amount, by = hearth.caller().principal }
+  store.put(("entry/%d/%s/%012d"):format(#account, account, n), entry)
+  return store.increment("balance/" .. account, amount)
 end
 
 -- Returns the balance of an account.
 function Ledger.expose:balance(account)
-  return self:sum(account)
+  return store.get("balance/" .. account) or 0
 end
 
 -- Streams the entries of an account.
 function Ledger.expose:statement(account)
-  local i = 0
+  local next = store.list { prefix = ("entry/%d/%s/"):format(#account, account) }
   return hearth.stream(function()
-    repeat
-      i = i + 1
-    until not self.entries[i] or self.entries[i].account == account
-    return self.entries[i]
+    local _, entry = next()
+    return entry
   end)
-end
-
-function Ledger:sum(account)
-  local sum = 0
-  for _, e in ipairs(self.entries) do
-    if e.account == account then
-      sum = sum + e.amount
-    end
-  end
-  return sum
 end
 
 return Ledger

@@ -1,21 +1,19 @@
--- A small key-value store in memory.
+-- A small key-value store on disk.
+local store = hearth.store
+
 local Shelf = hearth.object {
-  doc = "Keeps values under names until the object is stopped.",
+  doc = "Keeps values under names. They survive a restart of the host.",
   instance = "single",
 }
 
-function Shelf:init()
-  self.items = {}
-end
-
 -- Stores value under key and replaces an existing value.
 function Shelf.expose:put(key, value)
-  self.items[key] = value
+  store.put(key, value)
 end
 
 -- Returns the value under key; KeyError if the key does not exist.
 function Shelf.expose:get(key)
-  local value = self.items[key]
+  local value = store.get(key)
   if value == nil then
     error(hearth.exception("KeyError", key))
   end
@@ -24,18 +22,17 @@ end
 
 -- Removes key and returns whether it existed.
 function Shelf.expose:delete(key)
-  local had = self.items[key] ~= nil
-  self.items[key] = nil
+  local had = store.get(key) ~= nil
+  store.delete(key)
   return had
 end
 
 -- Returns the keys, sorted.
 function Shelf.expose:keys()
   local keys = {}
-  for key in pairs(self.items) do
+  for key in store.list() do
     keys[#keys + 1] = key
   end
-  table.sort(keys)
   return hearth.list(keys)
 end
 
