@@ -59,7 +59,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn, l *transport.Listener, name string) *conn {
 	c := &conn{s: s, held: admit.Holding{Account: s.shares.Unauthenticated}}
-	c.socket.Init(nc)
+	c.socket.Init(nc, s.writeTimeout)
 	c.peer.Init(l, name)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c

@@ -34,6 +34,7 @@ const (
 const (
 	defaultMessageTimeout = 2 * time.Minute
 	defaultStallTimeout   = 20 * time.Second
+	defaultWriteTimeout   = 20 * time.Second
 )
 
 // Config has the parts of a host with which a server works. All but the timeouts are required.
@@ -48,8 +49,9 @@ type Config struct {
 	Life       context.Context // ends when the host drains: nothing waits for memory any longer
 
 	// MessageTimeout bounds the time from the first to the last byte of a message, default 2 minutes. StallTimeout
-	// bounds the time between two of its parts, default 20 seconds.
-	MessageTimeout, StallTimeout time.Duration
+	// bounds the time between two of its parts, default 20 seconds. A peer that does not read an answer is cut off
+	// after WriteTimeout, default 20 seconds, or after at most twice that.
+	MessageTimeout, StallTimeout, WriteTimeout time.Duration
 }
 
 // Server serves the connections of Pyro clients. It is safe for concurrent use.
@@ -64,7 +66,7 @@ type Server struct {
 	loops    []*Loop
 	nextLoop atomic.Uint32
 
-	messageTimeout, stallTimeout time.Duration
+	messageTimeout, stallTimeout, writeTimeout time.Duration
 
 	watching   sync.Once // guards the setting of peers
 	peerLog    *peerlog.Log
@@ -93,6 +95,7 @@ func NewServer(cfg Config) *Server {
 		loops:          cfg.Loops,
 		messageTimeout: cmp.Or(cfg.MessageTimeout, defaultMessageTimeout),
 		stallTimeout:   cmp.Or(cfg.StallTimeout, defaultStallTimeout),
+		writeTimeout:   cmp.Or(cfg.WriteTimeout, defaultWriteTimeout),
 		conns:          map[*conn]struct{}{},
 		sources:        admit.Sources{},
 	}

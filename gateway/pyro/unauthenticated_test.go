@@ -3,6 +3,7 @@ package pyro
 import (
 	"net"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/host/admit"
 )
@@ -26,7 +27,7 @@ func TestEvictClosesEachOnce(t *testing.T) {
 	one, two := &closeCounter{}, &closeCounter{}
 	for _, socket := range []net.Conn{one, two} {
 		c := new(conn)
-		c.socket.Init(socket)
+		c.socket.Init(socket, time.Minute)
 		s.unauthenticated.add(c)
 	}
 	for range 3 {

@@ -26,6 +26,7 @@ const keepOut = 1 << 20
 type outbound struct {
 	halfClosed atomic.Bool // the peer sends no more bytes
 	gone       func()      // called when the peer is gone
+	timeout    time.Duration
 
 	mu      sync.Mutex // held while bytes are written; guards the fields below, and writes of Socket.channel
 	awaited bool       // a call runs, and the next bytes are those of its reply
@@ -118,8 +119,8 @@ func (s *Socket) replyLocked(message []byte) []byte {
 // writeLocked writes bytes before the write deadline. The caller holds out.mu.
 func (s *Socket) writeLocked(b []byte) error {
 	// Setting a deadline costs, so one serves many messages.
-	if now := time.Now(); s.out.by.Sub(now) < writeTimeout {
-		s.out.by = now.Add(2 * writeTimeout)
+	if now := time.Now(); s.out.by.Sub(now) < s.out.timeout {
+		s.out.by = now.Add(2 * s.out.timeout)
 		_ = s.channel.SetWriteDeadline(s.out.by)
 	}
 	_, err := s.channel.Write(b)

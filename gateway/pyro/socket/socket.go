@@ -14,9 +14,6 @@ import (
 	"github.com/hearthhost/hearth/internal/loop"
 )
 
-// writeTimeout is the time for a peer to read an answer; at most twice that.
-const writeTimeout = 20 * time.Second
-
 // Socket is the socket of one client. Drain, Cut, Abort, Draining and Raw are safe for concurrent use. The other
 // methods belong to the connection's goroutine, or to the loop while the connection is parked.
 type Socket struct {
@@ -32,8 +29,11 @@ type Socket struct {
 	out outbound
 }
 
-// Init sets the accepted socket. It is its own channel until Use.
-func (s *Socket) Init(raw net.Conn) { s.raw, s.channel = raw, raw }
+// Init sets the accepted socket, and the time for the peer to read an answer; the peer has at most twice that. The
+// socket is its own channel until Use.
+func (s *Socket) Init(raw net.Conn, writeTimeout time.Duration) {
+	s.raw, s.channel, s.out.timeout = raw, raw, writeTimeout
+}
 
 // Use sets the channel after its handshake. idle is called when a read is about to wait.
 func (s *Socket) Use(channel net.Conn, idle func()) { s.channel, s.idle = channel, idle }
