@@ -28,6 +28,7 @@ type conn struct {
 	enc            codec.Encoder // encoder of the request's payload
 	payload        []byte        // its bytes that are not borrowed
 	out            []byte        // encoded request
+	once           string        // idempotency key of the request; "": none
 	inflated       []byte        // payload of a compressed reply
 
 	builder codec.Builder // builds the values of replies
@@ -178,6 +179,9 @@ func (c *conn) send(
 		Flags:      flags,
 		Seq:        c.seq,
 		Payload:    payload[0],
+	}
+	if c.once != "" {
+		c.request.Annotations = []wire.Annotation{{ID: [4]byte([]byte(onceID)), Value: []byte(c.once)}}
 	}
 	size := len(payload[0]) + len(payload[1]) + len(payload[2])
 	var behind [3][]byte // payload that is too large to copy; a smaller one is in c.out

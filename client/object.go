@@ -108,7 +108,23 @@ type request struct {
 	kw     map[string]any
 	nullKw bool // without keyword arguments send None, not an empty dict
 	flags  wire.Flags
+	once   string // idempotency key; "": none
 }
+
+// CallOnce is CallKw for a call that the host executes at most once: it may be sent again after an error. key is the
+// idempotency key, 1 to 128 visible ASCII characters. A call with the same key, object, method and arguments returns
+// the reply of the first one for 24 hours. With other arguments it is an error. The object must have one instance.
+func (o *Object) CallOnce(
+	ctx context.Context, key, method string, args []any, kw map[string]any,
+) (any, error) {
+	if key == "" {
+		return nil, &CallError{Executed: No, Err: errors.New("the idempotency key is empty")}
+	}
+	return o.call(ctx, request{method: method, args: args, kw: kw, once: key})
+}
+
+// onceID is the id of the annotation with the idempotency key of a call.
+const onceID = "ONCE"
 
 // invoke sends one call and, unless it is oneway, reads the reply.
 func (o *Object) invoke(ctx context.Context, one *conn, r request) (keep bool, err error) {
@@ -117,6 +133,8 @@ func (o *Object) invoke(ctx context.Context, one *conn, r request) (keep bool, e
 		return true, &CallError{Executed: No, Err: err}
 	}
 	number := pyro.SerializerNumber(o.client.cfg.Protocol, o.client.ser)
+	one.once = r.once
+	defer func() { one.once = "" }()
 	return one.exchange(ctx, wire.Invoke, r.flags, number, payload)
 }
 

@@ -146,15 +146,16 @@ func (h *Host) compose() (err error) {
 	if err := h.startLoops(); err != nil {
 		return err
 	}
+	if err := h.newStore(); err != nil {
+		return err
+	}
 	h.dispatch = dispatch.New(dispatch.Config{
 		Snapshot: h.current.Snapshot,
 		Queue:    &h.queue,
 		Usage:    &h.usage,
+		Answers:  storecall.Answers(h.store),
 		Log:      cfg.Log,
 	})
-	if err := h.newStore(); err != nil {
-		return err
-	}
 	h.backends = backend.New(backend.Config{
 		Worker:     cfg.Worker,
 		Shim:       cfg.Shim,

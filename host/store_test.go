@@ -200,3 +200,45 @@ func TestParallelIncrements(t *testing.T) {
 		s.want(fmt.Sprint(clients*calls), id, "get", "n")
 	}
 }
+
+// TestOnce repeats calls with an idempotency key. Each is executed once, also after a restart of the host.
+func TestOnce(t *testing.T) {
+	s := startStore(t, filepath.Join(t.TempDir(), "state"))
+	call := func(id object.ID, key, method string, args ...any) string {
+		t.Helper()
+		c, err := client.New(client.Config{Address: s.addr})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		v, err := c.Object(id).CallOnce(t.Context(), key, method, args, nil)
+		if err != nil {
+			return "! " + err.Error()
+		}
+		return fmt.Sprint(v)
+	}
+	want := func(want, got string) {
+		t.Helper()
+		if got != want && !(strings.HasPrefix(want, "! ") && strings.Contains(got, want[2:])) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() { want("1", call("shop.single", "k1", "add", "n", 1)) })
+	}
+	wg.Wait()
+	want("2", call("shop.single", "k2", "add", "n", 1))
+	want("! no", call("shop.single", "k3", "fail", "x"))
+	s.end()
+	s.start()
+	want("1", call("shop.single", "k1", "add", "n", 1))
+	want("! no", call("shop.single", "k3", "fail", "x"))
+	want("! with other arguments", call("shop.single", "k1", "add", "n", 2))
+	want("! with other arguments", call("shop.single", "k1", "get", "n"))
+	want("1", call("shop.other", "k1", "add", "n", 1)) // another object
+	want("! one instance", call("shop.call", "k1", "add", "n", 1))
+	want("! does not take an idempotency key", call("Pyro.NameServer", "k1", "ping"))
+	want("! idempotency key has", call("shop.single", strings.Repeat("k", 200), "add", "n", 1))
+	s.want("2", "shop.single", "get", "n")
+}

@@ -40,6 +40,8 @@ type Call struct {
 	Corr      [16]byte // correlation id
 	Traceback bool     // the policy permits tracebacks for this caller
 	Chain     []ID     // calling objects, outermost first
+	// Once, if not nil, requires that the call is executed at most once. A backend that cannot returns CodeInvalid.
+	Once *Once
 
 	// Deadline is the latest start of the call; the zero time is no deadline. After it, a backend with its own limit
 	// on running time replies that the call was not executed. Another backend gives up within two seconds. Both
@@ -55,6 +57,12 @@ type Call struct {
 	// Buffer is memory for the reply's payload: a backend may append to Buffer[:0]. It belongs to the backend until
 	// Invoke returns. nil is allowed.
 	Buffer []byte
+}
+
+// Once identifies a call that is executed at most once: the caller may send it again. It is immutable.
+type Once struct {
+	Key string   // idempotency key, chosen by the caller
+	Sum [32]byte // SHA-256 of the call's member, format and payload
 }
 
 // Reply is the reply of a backend. Payload is complete and in the call's format.

@@ -19,6 +19,10 @@ func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 	if c.Enqueued != nil {
 		c.Enqueued() // calls run in no order
 	}
+	if c.Once != nil {
+		return object.Reply{}, object.Errorf(object.CodeInvalid,
+			"%s is a plugin: call it without an idempotency key; not executed", c.ID)
+	}
 	if n := len(c.Payload); n > object.DefaultMessageBytes { // the limits of a tenant apply to its scripts only
 		return object.Reply{}, object.Errorf(object.CodeTooLarge,
 			"limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed",

@@ -8,6 +8,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/values"
+	"github.com/hearthhost/hearth/service/store"
 )
 
 // Request is one call on an instance. The engine reads it during the call and does not retain it.
@@ -30,6 +31,10 @@ type Request struct {
 	Result object.Sink
 	// ResetResult discards the content of Result, so that it can receive a value again.
 	ResetResult func()
+	// Once makes the call store its reply with its writes: the caller may send the call again. It requires Reply.
+	Once bool
+	// Reply returns the value in Result, encoded, at most max bytes. ok is false for a longer one.
+	Reply func(max int) (doc []byte, ok bool)
 	// Classes has the class names of the caller. nil supports Python's most frequent exceptions.
 	Classes Classes
 }
@@ -53,6 +58,9 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 	if s.self == nil {
 		return Outcome{}, &object.Error{Code: object.CodeInternal,
 			Err: errors.New("sandbox: a call without an instance")}
+	}
+	if r.Once && s.p.Mode() != object.Single {
+		return Outcome{}, errNotOnce
 	}
 	s.enter(ctx, r)
 	if r.Kind == object.Batch {
@@ -78,13 +86,37 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 func (s *State) commit(out Outcome, err error) (Outcome, error) {
 	if err != nil || out.Exception {
 		s.durable.Discard()
+	}
+	if err != nil {
 		return out, err
+	}
+	if s.req.Once {
+		if out.Stream != nil {
+			s.durable.Discard()
+			return Outcome{}, object.Errorf(object.CodeInvalid,
+				"a call with an idempotency key cannot return an item stream; it was executed in part")
+		}
+		s.answer(&out)
 	}
 	if err := s.flush(); err != nil {
 		return Outcome{}, err
 	}
 	return out, nil
 }
+
+// answer adds the reply of the running call to its writes.
+func (s *State) answer(out *Outcome) {
+	a := &store.Answer{State: store.Done, Exception: out.Exception}
+	var ok bool
+	if a.Payload, ok = s.req.Reply(store.MaxAnswer); !ok {
+		a.State, a.Payload = store.Dropped, nil
+	}
+	s.durable.Answer(a)
+}
+
+// errNotOnce is the answer to a call with an idempotency key on an object of a mode without one instance.
+var errNotOnce = object.Errorf(object.CodeInvalid,
+	"an idempotency key requires an object with one instance; not executed")
 
 // enter makes r the running call.
 func (s *State) enter(ctx context.Context, r *Request) {
@@ -95,6 +127,7 @@ func (s *State) enter(ctx context.Context, r *Request) {
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
 	s.vm.Clear()
+	s.durable.Begin()
 }
 
 // leave ends the running call.

@@ -111,6 +111,7 @@ func (p *Program) emptyState() *State {
 		Build:    s.build,
 		Encode:   s.enc,
 		Running:  s.running,
+		Once:     func() bool { return s.req != nil && s.req.Once },
 	})
 	s.proxies = proxy.New(proxy.Config{
 		From:     p.id,

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -20,6 +21,7 @@ type recordedStore struct {
 	memory.Engine
 	lockMu  sync.RWMutex
 	fail    error
+	key     string // idempotency key of the running call
 	commits []*store.Batch
 	events  *[]string
 }
@@ -29,6 +31,9 @@ func (s *recordedStore) Commit(ctx context.Context, b *store.Batch) (store.Resul
 		return store.Result{}, s.fail
 	}
 	s.commits = append(s.commits, b)
+	if b.Answer != nil { // the host adds these
+		b.Answer.Call, b.Answer.TTL = store.CallKey{Principal: "user:a", Key: s.key}, time.Hour
+	}
 	if s.events != nil {
 		*s.events = append(*s.events, fmt.Sprintf("commit %d", len(b.Writes)))
 	}
@@ -338,5 +343,70 @@ return { first = run, second = run }`))
 	}
 	if err != nil || len(results) != 2 {
 		t.Errorf("%d results, %v", len(results), err)
+	}
+}
+
+// TestOnce makes calls that are executed at most once. The reply is committed with the writes, or an exception without
+// them. Before another object is called, it is committed that the call has begun.
+func TestOnce(t *testing.T) {
+	s, st := storeState(t, "single", boxSource+"function Box.expose:large() return ('x'):rep(70000) end")
+	once := func(method string, args ...any) (Outcome, error) {
+		t.Helper()
+		enc := codec.ByID(codec.JSON).NewEncoder(nil)
+		return s.Call(t.Context(), &Request{
+			Kind:   object.Invoke,
+			Method: object.Method(method),
+			Args: func(to object.Sink) error {
+				return errors.Join(codec.Write(to, codec.Tuple(args)), to.Null())
+			},
+			Result:      enc,
+			ResetResult: func() { enc.Reset(nil) },
+			Once:        true,
+			Reply: func(max int) ([]byte, bool) {
+				doc, err := enc.Document()
+				return doc, err == nil && len(doc) <= max
+			},
+		})
+	}
+	for _, tc := range []struct {
+		method string
+		want   []store.Answer
+		writes int
+	}{
+		{"add", []store.Answer{{State: store.Done, Payload: []byte("1")}}, 1},
+		{"fail", []store.Answer{{State: store.Done, Exception: true}}, 0},
+		{"large", []store.Answer{{State: store.Dropped}}, 0},
+		{"effect", []store.Answer{{State: store.Begun}, {State: store.Done, Payload: []byte("null")}}, 2},
+	} {
+		st.commits, st.key = nil, tc.method
+		if _, err := once(tc.method, "n"); err != nil {
+			t.Errorf("%s: %v", tc.method, err)
+		}
+		writes := 0
+		if len(st.commits) != len(tc.want) {
+			t.Errorf("%s: %d commits, want %d", tc.method, len(st.commits), len(tc.want))
+			continue
+		}
+		for i, b := range st.commits {
+			writes += len(b.Writes)
+			got, want := *b.Answer, tc.want[i]
+			if got.Exception {
+				got.Payload = nil
+			}
+			if got.State != want.State || got.Exception != want.Exception ||
+				string(got.Payload) != string(want.Payload) {
+				t.Errorf("%s: answer %+v, want %+v", tc.method, got, want)
+			}
+		}
+		if writes != tc.writes {
+			t.Errorf("%s: %d writes, want %d", tc.method, writes, tc.writes)
+		}
+	}
+	if _, err := once("items"); object.CodeOf(err) != object.CodeInvalid {
+		t.Errorf("a stream: %v", err)
+	}
+	other, _ := storeState(t, "call", boxSource)
+	if _, err := other.Call(t.Context(), &Request{Method: "get", Once: true}); err != errNotOnce {
+		t.Errorf("an object of mode call: %v", err)
 	}
 }

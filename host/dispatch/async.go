@@ -54,7 +54,7 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, er
 	if exists {
 		flow = admit.TenantFlow(call.ID.Tenant())
 	}
-	if a.ended() || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
+	if a.ended() || call.Once != nil || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
 		return false, nil
 	}
 	r.Flow, r.Weight, r.Stream = flow, snap.Policy.Weight(call.ID.Tenant()), ""

@@ -44,6 +44,7 @@ type Config struct {
 	Snapshot func() *snapshot.Snapshot // returns the current snapshot
 	Queue    *admit.FairQueue
 	Usage    *usage.Registry
+	Answers  Answers      // nil: no call has an idempotency key
 	Log      *slog.Logger // nil: discard
 }
 
@@ -58,6 +59,7 @@ type Dispatcher struct {
 
 	streams  streams
 	waits    waitGraph
+	once     onceCalls
 	sessions sessions
 	callers  callers
 }
@@ -240,6 +242,10 @@ func (d *Dispatcher) flow(snap *snapshot.Snapshot, r *Request, now time.Time) (a
 func (d *Dispatcher) run(
 	ctx context.Context, to route.Route, call *object.Call, s *Session,
 ) (object.Reply, object.Backend, error) {
+	if to.Builtin != nil && call.Once != nil {
+		return object.Reply{}, to.Backend, object.Errorf(object.CodeInvalid,
+			"an object of the host does not take an idempotency key; not executed")
+	}
 	if to.Builtin != nil {
 		reply, err := to.Backend.Invoke(ctx, call)
 		return reply, to.Backend, err
@@ -248,7 +254,18 @@ func (d *Dispatcher) run(
 	tracer := d.tracer.Load()
 	start := counters.Begin(call)
 	span := tracer.Begin(call, start)
-	reply, b, err := d.invoke(ctx, to, call, s)
+	var reply object.Reply
+	var b object.Backend
+	var err error
+	if call.Once == nil {
+		reply, b, err = d.invoke(ctx, to, call, s)
+	} else {
+		b = to.Backend
+		reply, err = d.invokeOnce(ctx, call, func() (r object.Reply, err error) {
+			r, b, err = d.invoke(ctx, to, call, s)
+			return r, err
+		})
+	}
 	counters.End(start, &reply, err)
 	tracer.End(span, call, &reply, err)
 	if err != nil {

@@ -42,6 +42,8 @@ type Config struct {
 	Meter    *budget.Meter
 	Build    *convert.Builder // reads values; free while Lua runs
 	Encode   *convert.Encoder // writes values; free while Lua runs
+	// Once reports whether the running call is executed at most once.
+	Once func() bool
 	// Running returns the context of the running call, and nil while the script is loaded. Exclusive reports that the
 	// object has one instance, which serves no other call meanwhile.
 	Running func() (ctx context.Context, exclusive bool)
@@ -53,7 +55,9 @@ type Library struct {
 	functions map[string]lua.Value
 	doc       value.Encoder
 
-	settled bool // the instance has used the store
+	settled bool          // the instance has used the store
+	answer  *store.Answer // of the running call, to be committed with its writes
+	begun   bool          // an answer of the running call is committed
 	buffer  buffer
 	inside  bool // a transaction runs
 }
@@ -95,6 +99,12 @@ func (lib *Library) Discard() {
 	lib.inside = false
 }
 
+// Begin prepares the library for a new call.
+func (lib *Library) Begin() { lib.answer, lib.begun = nil, false }
+
+// Answer makes the next Flush commit the answer of the running call.
+func (lib *Library) Answer(a *store.Answer) { lib.answer = a }
+
 // Mark returns the position behind the writes so far.
 func (lib *Library) Mark() int { return len(lib.buffer.writes) }
 
@@ -103,11 +113,12 @@ func (lib *Library) Rollback(mark int) { lib.buffer.truncate(mark) }
 
 // Flush commits the buffered writes. After an error the instance must end: its memory may be ahead of its state.
 func (lib *Library) Flush(ctx context.Context) *object.Error {
-	if len(lib.buffer.writes) == 0 {
+	if len(lib.buffer.writes) == 0 && lib.answer == nil {
 		return nil
 	}
-	_, err := lib.commit(ctx, &store.Batch{Writes: lib.buffer.writes})
+	_, err := lib.commit(ctx, &store.Batch{Writes: lib.buffer.writes, Answer: lib.answer})
 	lib.buffer.reset()
+	lib.answer = nil
 	if err == nil {
 		return nil
 	}
@@ -141,7 +152,13 @@ func (lib *Library) Gate(L *lua.Thread) {
 		L.RaiseError("a transaction of hearth.store cannot call other objects")
 	}
 	running, _ := lib.cfg.Running()
-	if running == nil || len(lib.buffer.writes) == 0 {
+	if running == nil {
+		return
+	}
+	if lib.cfg.Once() && !lib.begun { // after a crash, a retry must not repeat the effect
+		lib.answer, lib.begun = &store.Answer{State: store.Begun}, true
+	}
+	if len(lib.buffer.writes) == 0 && lib.answer == nil {
 		return
 	}
 	ctx, done := lib.cfg.Meter.WaitContext(running)

@@ -30,8 +30,9 @@ type From struct {
 	Object object.ID
 	// The call that the object runs. The fields except Chain are zero while init, close or handover runs.
 	Caller object.Caller
-	Conn   uint64   // connection of the call; it names the instance of an object of mode "session"
-	Corr   [16]byte // correlation id
+	Conn   uint64       // connection of the call; it names the instance of an object of mode "session"
+	Corr   [16]byte     // correlation id
+	Once   *object.Once // of the call; nil if it may be executed again
 	// Chain has the objects through which the call came, outermost first, without the last Object. It belongs to
 	// Handle. In init, close and handover it has Object as often as the longest chain of the worker's calls is long.
 	Chain []object.ID

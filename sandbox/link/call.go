@@ -23,6 +23,7 @@ func (e *Encoder) PutCallHead(c *object.Call) {
 	}
 	e.Bool(c.Oneway)
 	e.Bool(c.Traceback)
+	e.Bool(c.Once != nil)
 	e.Text(string(c.Caller.Principal))
 	e.Text(string(c.Caller.Tenant))
 	e.Text(c.Caller.Peer.Auth)
@@ -50,6 +51,10 @@ func (d *Decoder) CallFields(c *object.Call) {
 	}
 	c.Oneway = d.Bool()
 	c.Traceback = d.Bool()
+	c.Once = nil
+	if d.Bool() {
+		c.Once = &once
+	}
 	c.Caller.Principal = object.Intern(d.Bytes(), c.Caller.Principal)
 	c.Caller.Tenant = object.Intern(d.Bytes(), c.Caller.Tenant)
 	c.Caller.Peer.Auth = object.Intern(d.Bytes(), c.Caller.Peer.Auth)
@@ -65,6 +70,9 @@ func (d *Decoder) CallFields(c *object.Call) {
 	}
 	c.Payload = d.Raw()
 }
+
+// once marks a call that is executed at most once. The host keeps its key.
+var once object.Once
 
 // PutReply appends the fields of a [Reply] or [Described] frame: a reply, or an error. more is the result ok of
 // [object.Backend] Next. The steps come first and take eight bytes, so that SetSteps can replace them.

@@ -78,7 +78,7 @@ func (p hostCaller) Bind(c *hostcall.Call) error {
 	}
 	w.hasHostCalls = true
 	from, call := &c.From, w.call // call belongs to the goroutine that waits for the reply: no reference leaves mu
-	from.Caller, from.Conn, from.Corr = call.Caller, call.Conn, call.Corr
+	from.Caller, from.Conn, from.Corr, from.Once = call.Caller, call.Conn, call.Corr, call.Once
 	from.Chain = append(slices.Grow[[]object.ID](nil, len(call.Chain)+1), call.Chain...) // with room for Object
 	return nil
 }

@@ -43,7 +43,7 @@ func (s *service) Handle(
 	case link.StoreList:
 		err = s.list(ctx, from.Object, d, &e)
 	case link.StoreCommit:
-		err = s.commit(ctx, from.Object, d, &e)
+		err = s.commit(ctx, from, d, &e)
 	case link.StoreSettle:
 		err = s.engine.Settle(ctx, from.Object)
 	default:
@@ -75,12 +75,21 @@ func (s *service) list(ctx context.Context, id object.ID, d *link.Decoder, e *li
 	return err
 }
 
-func (s *service) commit(ctx context.Context, id object.ID, d *link.Decoder, e *link.Encoder) error {
+func (s *service) commit(ctx context.Context, from hostcall.From, d *link.Decoder, e *link.Encoder) error {
 	b := message.BatchFields(d)
+	b.Answer = message.AnswerFields(d)
 	if d.Err != nil {
 		return d.Err
 	}
-	b.Object, b.Limits = id, s.limits(id)
+	b.Object, b.Limits = from.Object, s.limits(from.Object)
+	switch {
+	case b.Answer == nil:
+	case from.Once == nil:
+		return fmt.Errorf("%w: an answer of a call without idempotency key", hostcall.ErrProtocol)
+	default:
+		b.Answer.Call = store.CallKey{Principal: from.Caller.Principal, Key: from.Once.Key}
+		b.Answer.Sum, b.Answer.TTL = from.Once.Sum, store.AnswerTTL
+	}
 	if err := b.Check(); err != nil {
 		return err
 	}

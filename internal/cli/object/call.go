@@ -42,6 +42,7 @@ type callFlags struct {
 	oneway    bool
 	stream    bool
 	traceback bool
+	once      string
 }
 
 func newCall(r caller) *cobra.Command {
@@ -68,6 +69,7 @@ func newCall(r caller) *cobra.Command {
 	fl.StringVar(&f.set, "set", "", "write attribute=value instead of calling a method")
 	fl.BoolVar(&f.oneway, "oneway", false, "do not wait for the reply, also not for an error")
 	fl.BoolVar(&f.stream, "stream", false, "print the items of the stream that the method returns, one a line")
+	fl.StringVar(&f.once, "once", "", "idempotency key: a call with the same key and arguments is executed once")
 	fl.BoolVar(&f.traceback, "traceback", false, "print the remote traceback, if the policy permits it")
 	cmd.MarkFlagsMutuallyExclusive("get", "set")
 	r.Flags(cmd)
@@ -88,6 +90,8 @@ func (f *callFlags) checkArgs(cmd *cobra.Command, args []string) error {
 		return cli.Usagef("unexpected argument %q; --get and --set take no method and no arguments", args[1])
 	case (get || set) && (f.oneway || f.stream || len(f.kw) > 0):
 		return cli.Usagef("--oneway, --stream and --kw are for methods, not for attributes")
+	case f.once != "" && (get || set || f.oneway || f.stream):
+		return cli.Usagef("--once is for calls of methods with a reply")
 	case f.oneway && f.stream:
 		return cli.Usagef("--oneway and --stream exclude each other: a oneway call has no reply")
 	case (f.oneway || f.stream) && len(f.kw) > 0:
@@ -237,6 +241,10 @@ func (f *callFlags) invoke(
 				}
 			}
 			return nil
+		}
+		if f.once != "" {
+			v, err := o.CallOnce(ctx, f.once, method, args, kw)
+			return printResult(w, v, err)
 		}
 		v, err := o.CallKw(ctx, method, args, kw)
 		return printResult(w, v, err)

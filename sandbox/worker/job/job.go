@@ -28,6 +28,7 @@ type Job struct {
 	format     format
 	args       func(to object.Sink) error // req.Args; created once
 	resetReply func()                     // req.ResetResult; created once
+	stored     func(int) ([]byte, bool)   // req.Reply; created once
 	encoder    codec.Encoder
 	serializer codec.ID        // of encoder
 	bounded    bounded.Encoder // wraps encoder if that escapes texts
@@ -46,6 +47,7 @@ func makeJob() *Job {
 	j := new(Job)
 	j.Init(j.recycle)
 	j.args = func(to object.Sink) error { return j.format.DecodeCall(j.Call.Payload, codec.Limits{}, to) }
+	j.stored = j.storedReply
 	j.resetReply = func() {
 		j.encoder.Reset(j.frame.B[:j.head])
 		j.bounded.Restart()
@@ -147,12 +149,22 @@ func (j *Job) request(f format) {
 	j.format = f
 	r.Kind, r.Method, r.Batch = c.Kind, c.Method, c.Batch
 	r.Caller, r.Corr, r.Traceback = c.Caller, c.Corr, c.Traceback
+	r.Once, r.Reply = c.Once != nil, j.stored
 	r.Args, r.ResetResult = j.args, j.resetReply
 	r.Result, r.Classes = j.encoder, f
 	r.OwnedBuf = nil
 	if len(c.Payload) > link.Large { // then it is ours
 		r.OwnedBuf = c.Payload
 	}
+}
+
+// storedReply returns the payload of the reply, at most max bytes. ok is false for a longer or an unfinished one.
+func (j *Job) storedReply(max int) (doc []byte, ok bool) {
+	pieces, err := j.encoder.Pieces()
+	if err != nil || len(pieces[0])-j.head+len(pieces[1])+len(pieces[2]) > max {
+		return nil, false
+	}
+	return slices.Concat(pieces[0][j.head:], pieces[1], pieces[2]), true
 }
 
 // SetError makes the reply an error.

@@ -66,7 +66,10 @@ func (s *durable) List(ctx context.Context, id object.ID, r store.Range) (items 
 
 // Commit implements [services.Store].
 func (s *durable) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	d, err := s.do(ctx, b.Object, link.StoreCommit, func(e *link.Encoder) { message.PutBatch(e, b) })
+	d, err := s.do(ctx, b.Object, link.StoreCommit, func(e *link.Encoder) {
+		message.PutBatch(e, b)
+		message.PutAnswer(e, b.Answer)
+	})
 	if err != nil {
 		return store.Result{}, err
 	}

@@ -120,6 +120,26 @@ func BatchFields(d *link.Decoder) *store.Batch {
 	return b
 }
 
+// PutAnswer appends the fields of an answer that the worker sets, or nil.
+func PutAnswer(e *link.Encoder, a *store.Answer) {
+	if a == nil {
+		e.Byte(0)
+		return
+	}
+	e.Byte(byte(a.State))
+	e.Bool(a.Exception)
+	e.Text(string(a.Payload))
+}
+
+// AnswerFields reads the fields of PutAnswer. The payload aliases the body.
+func AnswerFields(d *link.Decoder) *store.Answer {
+	state := store.AnswerState(d.Byte())
+	if state == 0 {
+		return nil
+	}
+	return &store.Answer{State: state, Exception: d.Bool(), Payload: d.Bytes()}
+}
+
 // PutResult appends the result of a commit.
 func PutResult(e *link.Encoder, r *store.Result) {
 	e.Uint(uint64(r.Room))
