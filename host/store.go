@@ -25,6 +25,9 @@ func (h *Host) newStore() (err error) {
 		Alive:    func(string) bool { return h.sharing.Load() },
 		TakeOver: takeOver,
 	})
+	if err == nil {
+		h.usage.StoreBytes = h.store.FileBytes
+	}
 	h.sharing.Store(h.cfg.Inherited.ParentPID != 0)
 	return err
 }

@@ -168,6 +168,11 @@ func (o *Source) tenantMetrics(e *exposition) {
 		func(r *row) { e.count(uint64(r.spent.MemoryBytes), "tenant", r.name) })
 	each("hearth_memory_peak_bytes", gauge, "Peak memory of a single worker or plugin.",
 		func(r *row) { e.count(uint64(r.spent.PeakBytes), "tenant", r.name) })
+	each("hearth_store_bytes", gauge, "Size of the files of the durable state.", func(r *row) {
+		if o.Usage.StoreBytes != nil {
+			e.count(uint64(o.Usage.StoreBytes(object.Tenant(r.name))), "tenant", r.name)
+		}
+	})
 	each("hearth_processes", gauge, "Running workers and plugins.",
 		func(r *row) { e.count(uint64(r.spent.Running), "tenant", r.name) })
 	each("hearth_process_starts_total", counter, "Starts of workers and plugins.",

@@ -17,6 +17,8 @@ import (
 // Registry holds the counters of all tenants and objects since the host started. It outlives snapshots, so that a
 // reload resets nothing. Counting a call takes no lock and does not allocate. It is safe for concurrent use after Init.
 type Registry struct {
+	StoreBytes func(object.Tenant) int64 // returns the size of a tenant's durable state; nil: it is not counted
+
 	Since   time.Time                // start of the host
 	Current atomic.Pointer[Counters] // current counters; Add and Tenant replace the maps and do not modify them
 

@@ -32,6 +32,7 @@ type TenantUsage struct {
 	Crashes     uint64  `json:"crashes"`           // unexpected exits, failed starts included
 	StatesLost  uint64  `json:"states_lost"`       // instances that ended early
 	LogDropped  uint64  `json:"log_lines_dropped"` // log lines of scripts and plugins above their limit
+	StoreBytes  int64   `json:"store_bytes"`       // files of the durable state
 
 	Objects []ObjectUsage `json:"objects"` // sorted by id, without objects that had no call
 }
@@ -135,7 +136,11 @@ func (r *Registry) Usage(only object.Tenant) (*Usage, error) {
 		names = []object.Tenant{only}
 	}
 	for _, name := range names {
-		u.Tenants = append(u.Tenants, b.usage(name, ids[name]))
+		t := b.usage(name, ids[name])
+		if r.StoreBytes != nil {
+			t.StoreBytes = r.StoreBytes(name)
+		}
+		u.Tenants = append(u.Tenants, t)
 	}
 	return u, nil
 }

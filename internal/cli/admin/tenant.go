@@ -111,6 +111,9 @@ func printTenant(out io.Writer, since time.Time, t *usage.TenantUsage) error {
 	fmt.Fprintf(w, "  cpu\t%s\n", seconds(t.CPUSeconds))
 	fmt.Fprintf(w, "  memory\t%s now, peak %s in one process\n",
 		bytesize.Text(t.MemoryBytes), bytesize.Text(t.PeakBytes))
+	if t.StoreBytes > 0 {
+		fmt.Fprintf(w, "  store\t%s on disk\n", bytesize.Text(t.StoreBytes))
+	}
 	fmt.Fprintf(w, "  processes\t%d running, %s, %s\n",
 		t.Processes, display.Plural(t.Starts, "start"), display.Plurals(t.Crashes, "crash", "crashes"))
 	fmt.Fprintf(w, "  log\t%s dropped\n", display.Plural(t.LogDropped, "line"))

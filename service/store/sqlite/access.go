@@ -152,12 +152,18 @@ func (e *Engine) Usage(ctx context.Context, tenant object.Tenant) (u store.Usage
 	if err := f.read.QueryRowContext(context.Background(), selectTotals).Scan(&u.Bytes, &u.Keys); err != nil {
 		return u, f.failure("read", err)
 	}
+	u.File = e.FileBytes(tenant)
+	return u, nil
+}
+
+// FileBytes returns the size of a tenant's files, 0 if it has none. It opens none.
+func (e *Engine) FileBytes(tenant object.Tenant) (n int64) {
 	for _, suffix := range []string{"", "-wal"} {
-		if info, err := os.Stat(f.path + suffix); err == nil {
-			u.File += info.Size()
+		if info, err := os.Stat(e.Path(tenant) + suffix); err == nil {
+			n += info.Size()
 		}
 	}
-	return u, nil
+	return n
 }
 
 // Objects implements [store.Engine].

@@ -96,7 +96,9 @@ func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
 		}
 		return t, tx.Commit()
 	}
-	// An own token is renewed as well: commits that began before fail.
+	if o.token.Incarnation == me && !o.released { // the file was closed meanwhile, its writer has ended
+		return o.token, nil
+	}
 	t = store.Token{Epoch: o.token.Epoch + 1, Node: f.e.cfg.Node, Incarnation: me}
 	if _, err := tx.ExecContext(ctx, takeOwner, t.Epoch, t.Node, t.Incarnation); err != nil {
 		return t, err
