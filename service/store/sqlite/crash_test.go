@@ -79,9 +79,17 @@ func runWriter(dir, fileSize string) error {
 			}
 		}()
 	}
+	if n, _ := os.Stdin.Read(make([]byte, 1)); n == 1 && onInput != nil {
+		if err := onInput(); err != nil {
+			return err
+		}
+	}
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent closes it
 	return nil
 }
+
+// onInput is called in a writer process when its standard input has a byte; nil: nothing happens.
+var onInput func() error
 
 // operation is one increment of the shared key.
 type operation struct {
@@ -95,7 +103,7 @@ type operation struct {
 // process is a running writer with the lines that it has written.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	lines *bufio.Scanner
 
 	own    [clients]int64 // increments that each client has got acknowledged
