@@ -201,10 +201,10 @@ return C`
 func TestObject(t *testing.T) {
 	h := start(t, counter)
 	want := &object.Description{ID: "acme.thing", Doc: "Counts.", Instance: object.Single, Members: []object.Member{
-		{Name: "add", Doc: "Adds k\nand tells.", Method: true},
-		{Name: "reset", Method: true, Oneway: true},
+		{Name: "add", Doc: "Adds k\nand tells.", Signature: "(k)", Method: true},
+		{Name: "reset", Signature: "()", Method: true, Oneway: true},
 		{Name: "total", Doc: "The total.", Get: true, Set: true},
-		{Name: "twice", Method: true},
+		{Name: "twice", Signature: "()", Method: true},
 	}}
 	if diff := cmp.Diff(want, h.p.Description()); diff != "" {
 		t.Errorf("description:\n%s", diff)
