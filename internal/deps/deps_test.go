@@ -264,6 +264,7 @@ var edges = []edge{
 			"sandbox/proxy",
 			"sandbox/services",
 			"sandbox/values",
+			"service/store",
 			"service/store/memory",
 		},
 	},

@@ -73,12 +73,14 @@ func New(cfg Config) (*Engine, error) {
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
 		return nil, err
 	}
-	return &Engine{
+	e := &Engine{
 		cfg:         cfg,
 		clock:       store.Clock{Now: cfg.Clock},
 		incarnation: rand.Text(),
 		files:       map[object.Tenant]*file{},
-	}, nil
+	}
+	e.clock.Millis() // later times are not before this one
+	return e, nil
 }
 
 // Incarnation returns the engine's incarnation in tokens.
