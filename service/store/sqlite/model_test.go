@@ -95,6 +95,7 @@ func TestModel(t *testing.T) {
 		m := &model{dir: fmt.Sprint(dir, "/", n)}
 		m.pass(time.Unix(1_800_000_000, 0))
 		m.want = &memory.Engine{Clock: store.Clock{Now: m.clock}}
+		m.want.Clock.Millis() // as the other engine does
 		m.open(t)
 		defer func() { _ = m.got.Close() }()
 		t.Repeat(map[string]func(*rapid.T){
