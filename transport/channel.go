@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/transport/channel"
 	"github.com/hearthhost/hearth/transport/peer"
 	"github.com/hearthhost/hearth/transport/signed"
 )
@@ -22,7 +24,10 @@ type Channel struct {
 	net.Conn             // decrypted connection
 	Peer     object.Peer // identity of the peer
 
-	socket net.Conn              // underlying socket
+	socket net.Conn // underlying socket; nil after Codec
+	tls    *tls.Conn
+	memory *channel.Memory // below tls
+	signed *signed.Conn
 	key    signed.Key            // key of the peer if Auth is AuthHMAC
 	chains [][]*x509.Certificate // verified chains if Auth is AuthCert
 }
@@ -33,6 +38,33 @@ func (c *Channel) OnIdle(f func()) {
 	if n, ok := c.socket.(*nonblock.Conn); ok {
 		n.OnIdle(f)
 	}
+}
+
+// Codec separates the channel from its socket, which the caller owns and transmits from now on. The codec converts the
+// bytes, starting with a call of Feed without bytes; it is nil for a plain connection. The Channel must not be read or
+// written any more.
+func (c *Channel) Codec() (codec channel.Codec, err error) {
+	if u, ok := c.Conn.(*unread); ok && u.left {
+		return nil, errors.New("codec of a channel: a byte was not read")
+	}
+	if c.tls != nil {
+		if codec, err = channel.NewTLS(c.tls, c.memory); err != nil {
+			return nil, err
+		}
+	}
+	if c.signed != nil {
+		inner, ok := c.signed.Codec()
+		switch {
+		case !ok:
+			return nil, errors.New("HMAC codec: the handshake is not complete")
+		case codec != nil:
+			codec = &channel.Nested{Outer: codec, Inner: inner}
+		default:
+			codec = inner
+		}
+	}
+	c.Conn, c.socket, c.tls, c.memory, c.signed = nil, nil, nil, nil, nil
+	return codec, nil
 }
 
 // ErrPlain reports a plain connection to a listener that does not accept plain connections.
@@ -130,7 +162,8 @@ func (l *Listener) openHMAC(ch *Channel) error {
 	if ch.Peer.Channel != "tls" {
 		ch.Peer.Channel = "hmac"
 	}
-	ch.Conn, ch.Peer.Auth, ch.Peer.Key, ch.Peer.Cert, ch.chains = sc, object.AuthHMAC, sc.KeyID(), nil, nil
+	ch.Conn, ch.signed = sc, sc
+	ch.Peer.Auth, ch.Peer.Key, ch.Peer.Cert, ch.chains = object.AuthHMAC, sc.KeyID(), nil, nil
 	return nil
 }
 
@@ -141,12 +174,13 @@ func (l *Listener) openTLS(ch *Channel, from source) error {
 	if err != nil {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
-	tc, chains, err := t.handshake(hc)
+	ch.memory = &channel.Memory{Conn: hc}
+	tc, chains, err := t.handshake(ch.memory)
 	hc.end()
 	if err != nil {
 		return err
 	}
-	ch.Conn, ch.Peer.Channel = tc, "tls"
+	ch.Conn, ch.tls, ch.Peer.Channel = tc, tc, "tls"
 	if len(chains) > 0 && l.cfg.accepts(object.AuthCert) {
 		ch.chains = chains
 		ch.Peer.Auth, ch.Peer.Cert = object.AuthCert, t.describe(chains[0])

@@ -300,7 +300,7 @@ func (c *conn) wait() {
 		return
 	}
 	c.waiting.Store(true)
-	if c.in.Buffered() == 0 && c.partBy.IsZero() {
+	if c.in.Buffered() == 0 && c.partBy.IsZero() && !c.socket.Partial() {
 		return
 	}
 	now := time.Now()

@@ -28,7 +28,7 @@ type Loop struct {
 	msg     wire.Message
 	in      []byte // bytes of the round's messages, which requests alias until the round ends
 	used    int    // length of these
-	out     []byte // the message being written
+	buffers socket.Buffers
 	round   *dispatch.Round
 	later   []func() // run after the round; see object.Starter
 	running int      // calls that were started and not answered
@@ -84,11 +84,11 @@ type parked struct {
 	event  bool // an event came that was not handled yet
 }
 
-// park gives the connection to its loop. It reports false if the connection must keep its goroutine: it has a TLS or
-// HMAC channel or signed messages, or tenants contend.
+// park gives the connection to its loop. It reports false if the connection must keep its goroutine: it has signed
+// messages, bytes have arrived, or tenants contend.
 func (c *conn) park() bool {
 	if c.parked.loop == nil || c.in.Buffered() > 0 || c.peer.Legacy != nil || !c.partBy.IsZero() ||
-		c.s.queue.Contended(time.Now()) || !c.adopt() {
+		c.s.queue.Contended(time.Now()) || !c.adopt() || !c.socket.Idle() {
 		return false
 	}
 	c.s.queue.Release(&c.slot, false)
@@ -164,11 +164,11 @@ func (c *conn) Ready(end bool) {
 		l.in, l.used = make([]byte, arenaBytes), 0
 	}
 	room := l.in[l.used:][:parkedBytes+1]
-	n, ok, err := c.socket.TryRead(room)
+	read, more := c.socket.TryRead(room, &l.buffers)
 	switch {
-	case c.socket.Draining(), ok && (err != nil || n == 0), ok && !c.startParked(room[:n]):
-		c.unparkMessage(room[:n])
-	case ok && end:
+	case c.socket.Draining(), more, len(read) > 0 && !c.startParked(read):
+		c.unparkMessage(read)
+	case len(read) > 0 && end:
 		p.event = true // the end follows
 	}
 }
@@ -253,7 +253,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 	}
 	c.mark(&p.answer, &reply)
 	p.answer.Payload = reply.Payload
-	rest, err := c.socket.TrySend(&p.answer, &p.loop.out)
+	rest, err := c.socket.TrySend(&p.answer, &p.loop.buffers)
 	p.answer.Payload = nil
 	switch {
 	case errors.Is(err, socket.ErrBusy):

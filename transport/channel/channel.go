@@ -3,9 +3,8 @@
 // before, on a [net.Conn], because it takes several messages and the time of a public key operation.
 //
 // [Plain] is the codec of a connection without encryption, [TLS] that of a TLS connection, and
-// [github.com/hearthhost/hearth/transport/signed.Codec] that of the HMAC channel. Their user will be the event loop
-// (internal/loop), which has no goroutine that could block in a net.Conn. Connections with a goroutine use the net.Conn
-// of package transport: for them a codec would only copy the bytes once more.
+// [github.com/hearthhost/hearth/transport/signed.Codec] that of the HMAC channel; [Nested] is one inside another. Their
+// user is the event loop (gateway/pyro/socket), which has no goroutine that could block in a net.Conn.
 package channel
 
 // Codec is both directions of one connection. Not safe for concurrent use.
@@ -23,6 +22,9 @@ type Codec interface {
 
 	// End appends the orderly end of this side to dst. Further calls append nothing.
 	End(dst []byte) []byte
+
+	// Pending returns the number of fed bytes that belong to an incomplete record.
+	Pending() int
 
 	// Control appends messages of the codec itself to dst, such as the answer to a key update or an alert. Call it
 	// after Feed, also if Feed fails.
@@ -43,6 +45,9 @@ func (Plain) Seal(dst, plain []byte) ([]byte, error) { return append(dst, plain.
 
 // End implements [Codec].
 func (Plain) End(dst []byte) []byte { return dst }
+
+// Pending implements [Codec].
+func (Plain) Pending() int { return 0 }
 
 // Control implements [Codec].
 func (Plain) Control(dst []byte) []byte { return dst }

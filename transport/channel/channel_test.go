@@ -25,6 +25,7 @@ import (
 var (
 	_ channel.Codec = channel.Plain{}
 	_ channel.Codec = (*channel.TLS)(nil)
+	_ channel.Codec = (*channel.Nested)(nil)
 	_ channel.Codec = (*signed.Codec)(nil)
 )
 
@@ -114,6 +115,12 @@ var pairs = map[string]func(testing.TB) (client, server channel.Codec){
 	"hmac":    signedPair,
 	"tls 1.2": tlsPair(tls.VersionTLS12),
 	"tls 1.3": tlsPair(tls.VersionTLS13),
+	"hmac in tls": func(t testing.TB) (client, server channel.Codec) {
+		outerClient, outerServer := tlsPair(tls.VersionTLS13)(t)
+		innerClient, innerServer := signedPair(t)
+		return &channel.Nested{Outer: outerClient, Inner: innerClient},
+			&channel.Nested{Outer: outerServer, Inner: innerServer}
+	},
 }
 
 // feedParts feeds a stream in parts; part is their size, 0 for random sizes. It returns the plaintext.
@@ -161,6 +168,65 @@ func TestPartitions(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPending feeds records byte by byte: bytes are pending exactly within a record.
+func TestPending(t *testing.T) {
+	for name, pair := range pairs {
+		client, server := pair(t)
+		if _, err := server.Feed(nil, nil); err != nil || server.Pending() != 0 {
+			t.Errorf("%s: %d bytes are pending after the handshake, %v", name, server.Pending(), err)
+		}
+		for range 3 {
+			record, err := client.Seal(nil, []byte("content"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range record {
+				_, err := server.Feed(nil, record[i:i+1])
+				pending := server.Pending()
+				if within := i+1 < len(record) && name != "plain"; err != nil || pending > 0 != within {
+					t.Fatalf("%s: %d bytes are pending after %d of %d, %v", name, pending, i+1, len(record), err)
+				}
+			}
+		}
+	}
+}
+
+// TestReadAhead takes the codec of an HMAC channel whose connection has read more than its last caller has: nothing is
+// lost.
+func TestReadAhead(t *testing.T) {
+	cc, sc := pipe(t)
+	key := signed.Key{1, 2, 3}
+	client := signed.Client(cc, "alice", key)
+	server := signed.Server(sc, func(string) (signed.Key, bool) { return key, true })
+	sealed := make(chan error, 1)
+	go func() { sealed <- client.Handshake() }()
+	if err := errors.Join(server.Handshake(), <-sealed); err != nil {
+		t.Fatal(err)
+	}
+	codec, _ := client.Codec()
+	var stream []byte
+	for _, part := range []string{"first ", "second ", "third"} {
+		stream, _ = codec.Seal(stream, []byte(part))
+	}
+	if _, err := cc.Write(stream[:len(stream)-7]); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 3)
+	if _, err := io.ReadFull(server, got); err != nil {
+		t.Fatal(err)
+	}
+	rest, _ := server.Codec()
+	cc.Close()
+	unread, err := io.ReadAll(sc) // bytes that the connection has not taken from the socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err = rest.Feed(got, append(unread, stream[len(stream)-7:]...))
+	if err != nil || string(got) != "first second third" {
+		t.Errorf("the codec continues with %q, %v", got, err)
 	}
 }
 
@@ -326,8 +392,8 @@ func (r *roundTrip) run(t testing.TB) {
 
 // TestAllocations: crypto/tls allocates once for each record that it writes or reads.
 func TestAllocations(t *testing.T) {
-	for name, most := range map[string]float64{"plain": 0, "hmac": 0, "tls 1.2": 4, "tls 1.3": 4} {
-		if raceDetector && strings.HasPrefix(name, "tls") {
+	for name, most := range map[string]float64{"plain": 0, "hmac": 0, "tls 1.2": 4, "tls 1.3": 4, "hmac in tls": 16} {
+		if raceDetector && strings.Contains(name, "tls") {
 			continue
 		}
 		r := new(roundTrip)

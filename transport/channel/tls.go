@@ -2,6 +2,7 @@ package channel
 
 import (
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,22 +14,55 @@ import (
 // Memory is the connection below a TLS connection. Until [NewTLS] it is the socket; then it is two buffers.
 type Memory struct {
 	net.Conn
-	detached bool   // the buffers replace the socket
-	in       []byte // fed bytes that TLS has not read
-	out      []byte // written bytes that no method has returned
+	detached bool    // the buffers replace the socket
+	records  records // that TLS has read
+	in       []byte  // fed bytes that TLS has not read
+	out      []byte  // written bytes that no method has returned
+}
+
+// records follows the records of a stream by their headers.
+type records struct {
+	head [recordHead]byte
+	got  int // bytes of the incomplete record
+	size int // of the incomplete record, once its header is complete
+}
+
+// recordHead is the size of a record's header in bytes: type, version and length.
+const recordHead = 5
+
+// add takes the next bytes of the stream.
+func (r *records) add(b []byte) {
+	for len(b) > 0 {
+		if r.got < recordHead {
+			n := copy(r.head[r.got:], b)
+			r.got += n
+			b = b[n:]
+			if r.got < recordHead {
+				return
+			}
+			r.size = recordHead + int(binary.BigEndian.Uint16(r.head[3:]))
+		}
+		n := min(len(b), r.size-r.got)
+		r.got += n
+		b = b[n:]
+		if r.got == r.size {
+			r.got = 0
+		}
+	}
 }
 
 // Read implements [net.Conn]. With an empty buffer it returns a temporary error, after which crypto/tls continues.
 func (m *Memory) Read(p []byte) (int, error) {
-	if !m.detached {
-		return m.Conn.Read(p)
+	n, err := 0, error(errEmpty{})
+	switch {
+	case !m.detached:
+		n, err = m.Conn.Read(p)
+	case len(m.in) > 0:
+		n, err = copy(p, m.in), nil
+		m.in = m.in[n:]
 	}
-	if len(m.in) == 0 {
-		return 0, errEmpty{}
-	}
-	n := copy(p, m.in)
-	m.in = m.in[n:]
-	return n, nil
+	m.records.add(p[:n])
+	return n, err
 }
 
 // Write implements [net.Conn].
@@ -70,7 +104,7 @@ func NewTLS(conn *tls.Conn, m *Memory) (*TLS, error) {
 	if !conn.ConnectionState().HandshakeComplete {
 		return nil, errors.New("TLS codec: the handshake is not complete")
 	}
-	m.detached = true
+	m.detached, m.Conn = true, nil
 	return &TLS{conn: conn, mem: m}, nil
 }
 
@@ -112,8 +146,10 @@ func (t *TLS) Seal(dst, plain []byte) ([]byte, error) {
 	if t.err != nil && !errors.Is(t.err, io.EOF) { // wrong input ends both directions
 		return dst, t.err
 	}
+	t.mem.out = t.Control(dst) // TLS appends to dst
 	_, err := t.conn.Write(plain)
-	return t.Control(dst), err
+	dst, t.mem.out = t.mem.out, nil
+	return dst, err
 }
 
 // End implements [Codec].
@@ -125,15 +161,12 @@ func (t *TLS) End(dst []byte) []byte {
 	return t.Control(dst)
 }
 
+// Pending implements [Codec].
+func (t *TLS) Pending() int { return t.mem.records.got }
+
 // Control implements [Codec].
 func (t *TLS) Control(dst []byte) []byte {
 	dst = append(dst, t.mem.out...)
-	t.mem.out = t.mem.out[:0]
-	if cap(t.mem.out) > keepOut {
-		t.mem.out = nil
-	}
+	t.mem.out = nil
 	return dst
 }
-
-// keepOut bounds the buffer of an idle codec in bytes.
-const keepOut = 32 << 10

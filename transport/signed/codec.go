@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"net"
+	"slices"
 )
 
 // opener verifies the records of one direction. It does no I/O.
@@ -85,25 +86,34 @@ func (t *tagger) next(record []byte) []byte {
 }
 
 // Codec is both directions of a channel without a connection: a [github.com/hearthhost/hearth/transport/channel.Codec].
-// The event loop will use it. Not safe for concurrent use.
+// Not safe for concurrent use.
 type Codec struct {
 	in      opener
 	out     sealer
+	plain   []byte // that the connection had verified, and nothing has read
 	partial []byte // start of an incomplete record
 }
 
-// Codec returns the codec of a connection after its handshake. The connection must not be read or written, before or
-// later. ok is false before the handshake.
+// Codec returns the codec of a connection after its handshake. The connection must not be used otherwise from now on.
+// It may have read bytes behind the last record: call Feed without bytes once. ok is false before the handshake.
 func (c *Conn) Codec() (codec *Codec, ok bool) {
 	if !c.done.Load() {
 		return nil, false
 	}
-	return &Codec{in: c.in.opener, out: c.out.sealer}, true
+	r := &c.in
+	return &Codec{
+		in:      r.opener,
+		out:     c.out.sealer,
+		plain:   slices.Clone(r.plain),
+		partial: slices.Clone(r.buf[r.start:r.end]),
+	}, true
 }
 
 // Feed takes the next bytes of the stream, and appends the plaintext that they complete to dst. An error is final:
 // io.EOF after the final record, otherwise [ErrIntegrity]. Plaintext of the records before it is returned with it.
 func (c *Codec) Feed(dst, in []byte) ([]byte, error) {
+	dst = append(dst, c.plain...)
+	c.plain = nil
 	if len(c.partial) > 0 {
 		c.partial = append(c.partial, in...)
 		in = c.partial
@@ -126,13 +136,17 @@ func (c *Codec) Feed(dst, in []byte) ([]byte, error) {
 	}
 }
 
-// keep keeps the start of an incomplete record, which may be a part of c.partial. An empty rest frees a large buffer.
+// keep keeps the start of an incomplete record, which may be a part of c.partial.
 func (c *Codec) keep(rest []byte) {
-	c.partial = append(c.partial[:0], rest...)
-	if len(rest) == 0 && cap(c.partial) > keepBuffer {
+	if len(rest) == 0 {
 		c.partial = nil
+		return
 	}
+	c.partial = append(c.partial[:0], rest...)
 }
+
+// Pending returns the number of fed bytes that belong to an incomplete record.
+func (c *Codec) Pending() int { return len(c.partial) }
 
 // Cut returns the error of a stream that ended after the bytes that were fed: nil after the final record.
 func (c *Codec) Cut() error {

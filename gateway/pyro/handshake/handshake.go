@@ -80,7 +80,7 @@ func (h *Handshake) open() (refusal string, ok bool) {
 	ch, err := p.listener.Open(raw)
 	switch {
 	case errors.Is(err, transport.ErrPlain):
-		h.Socket.Use(nonblock.Wrap(raw), h.Idle)
+		h.Socket.Use(&transport.Channel{Conn: nonblock.Wrap(raw)}, h.Idle)
 		return err.Error(), true // a Pyro client can read that
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return "", false
@@ -93,8 +93,7 @@ func (h *Handshake) open() (refusal string, ok bool) {
 		h.Socket.Linger()
 		return "", false
 	}
-	ch.OnIdle(h.Idle)
-	h.Socket.Use(ch.Conn, h.Idle)
+	h.Socket.Use(ch, h.Idle)
 	p.identify(ch, h.Snapshot())
 	// The handshake may have begun before something was revoked, and taken its time.
 	if err := p.Revoked(h.Snapshot(), time.Now()); err != nil {

@@ -118,13 +118,17 @@ func (s *Socket) replyLocked(message []byte) []byte {
 
 // writeLocked writes bytes before the write deadline. The caller holds out.mu.
 func (s *Socket) writeLocked(b []byte) error {
-	// Setting a deadline costs, so one serves many messages.
+	s.renewDeadlineLocked()
+	_, err := s.channel.Write(b)
+	return err
+}
+
+// renewDeadlineLocked sets the write deadline. Setting it costs, so one serves many messages.
+func (s *Socket) renewDeadlineLocked() {
 	if now := time.Now(); s.out.by.Sub(now) < s.out.timeout {
 		s.out.by = now.Add(2 * s.out.timeout)
 		_ = s.channel.SetWriteDeadline(s.out.by)
 	}
-	_, err := s.channel.Write(b)
-	return err
 }
 
 // Write writes bytes that are no message.
@@ -137,11 +141,22 @@ func (s *Socket) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Size returns the bytes of the buffer that Send keeps.
-func (s *Socket) Size() int { return cap(s.out.buf) }
+// Size returns the bytes of the buffers that the socket keeps.
+func (s *Socket) Size() int {
+	n := cap(s.out.buf)
+	if s.coded != nil {
+		n += s.coded.size()
+	}
+	return n
+}
 
-// Drop releases the buffer of Send.
-func (s *Socket) Drop() { s.out.buf = nil }
+// Drop releases the buffers, unless they have bytes that were not read.
+func (s *Socket) Drop() {
+	s.out.buf = nil
+	if s.coded != nil && s.coded.start == len(s.coded.plain) {
+		s.coded.drop()
+	}
+}
 
 // Correlate puts the correlation id of a message on its answer, or a new one.
 func Correlate(m, answer *wire.Message) {

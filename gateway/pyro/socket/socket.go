@@ -1,7 +1,8 @@
 // Package socket sends and receives the bytes of one Pyro client.
 //
 // A [Socket] has a channel: the socket itself, or a TLS or HMAC connection on it. The connection's goroutine reads and
-// writes it. While the connection waits for a message, an event loop can have it instead, see [Socket.Park].
+// writes it. While the connection waits for a message, an event loop can have it instead, see [Socket.Park]. Both use
+// the same codec of the channel.
 package socket
 
 import (
@@ -12,12 +13,15 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/loop"
+	"github.com/hearthhost/hearth/transport"
 )
 
 // Socket is the socket of one client. Drain, Cut, Abort, Draining and Raw are safe for concurrent use. The other
 // methods belong to the connection's goroutine, or to the loop while the connection is parked.
 type Socket struct {
-	channel  net.Conn // on raw; written under out.mu
+	channel  net.Conn           // on raw; written under out.mu
+	secured  *transport.Channel // of channel, until Adopt
+	coded    *coded             // channel, if it is a TLS or HMAC channel and Adopt was called
 	draining atomic.Bool
 	idle     func() // called before a read waits
 	unwatch  func() // nil: the peer's end is not watched
@@ -36,7 +40,10 @@ func (s *Socket) Init(raw net.Conn, writeTimeout time.Duration) {
 }
 
 // Use sets the channel after its handshake. idle is called when a read is about to wait.
-func (s *Socket) Use(channel net.Conn, idle func()) { s.channel, s.idle = channel, idle }
+func (s *Socket) Use(c *transport.Channel, idle func()) {
+	c.OnIdle(idle)
+	s.secured, s.channel, s.idle = c, c.Conn, idle
+}
 
 // Raw returns the socket below the channel.
 func (s *Socket) Raw() net.Conn {
