@@ -100,6 +100,8 @@ step "tests with the race detector"
 export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
 $go test -race -timeout 25m ./...
 if [ "$($go env GOOS)" = linux ]; then
+	step "workers without cgo, as in released binaries"
+	CGO_ENABLED=0 $go test -count=1 -timeout 10m -run 'TestThreads|TestEveryLayerHolds' ./sandbox/confine
 	step "attacks on a host with an embedded worker program"
 	id=$(CGO_ENABLED=0 bash internal/ci/build.sh "$go" id)
 	$go test -count=1 -timeout 15m -tags embedworker -ldflags "$id" ./sandbox/workerfile ./cmd/hearth \

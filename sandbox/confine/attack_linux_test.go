@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 	"unsafe"
@@ -72,6 +73,7 @@ var attacks = map[string]func(arg string) string{
 	"exec-self":   func(string) string { return verdict("executed", exec.Command(os.Args[0]).Run()) },
 	"fork":        func(string) string { return call(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0) },
 	"fork-bomb":   forkBomb,
+	"threads":     func(string) string { return threads(20) },
 	"thread-bomb": threadBomb,
 	"priority":    func(string) string { return verdict("raised", unix.Setpriority(unix.PRIO_PROCESS, 0, -20)) },
 
@@ -265,4 +267,19 @@ func threadBomb(string) string {
 	ts := unix.Timespec{Sec: 10}
 	_ = unix.Nanosleep(&ts, nil)
 	return "3000 threads"
+}
+
+// threads starts threads that exist at the same time, and returns when they all run.
+func threads(n int) string {
+	var running sync.WaitGroup
+	running.Add(n)
+	for range n {
+		go func() {
+			runtime.LockOSThread() // its thread ends with the goroutine
+			running.Done()
+			running.Wait()
+		}()
+	}
+	running.Wait()
+	return fmt.Sprint(n, " threads")
 }

@@ -151,6 +151,18 @@ func TestEveryLayerHolds(t *testing.T) {
 	}
 }
 
+// TestThreads: the runtime can make threads in a confined worker, which otherwise would end when it needs one. The
+// flags depend on cgo: CI runs the test with it and without.
+func TestThreads(t *testing.T) {
+	w, err := begin(t, confine.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.command(t, "threads"); got != "20 threads" {
+		t.Errorf("the worker answers %q, want 20 threads", got)
+	}
+}
+
 // refusals are attacks that must be refused or end the worker, on root hosts and others. The second word of each is
 // replaced: PID is the host's, FILE is a readable file, DIR a writable folder, ADDR a listener on the host's loopback.
 var refusals = []string{
@@ -285,6 +297,7 @@ func TestWorkerInMemory(t *testing.T) {
 	defer func() { program = os.Args[0] }()
 	for name, test := range map[string]func(*testing.T){
 		"layers":         TestEveryLayerHolds,
+		"threads":        TestThreads,
 		"attacks":        TestAttacksAreRefused,
 		"without filter": TestAttacksAreRefusedWithoutTheFilter,
 		"descriptors":    TestInheritedDescriptors,
