@@ -82,6 +82,7 @@ const (
 	Single  InstanceMode = "single"  // one instance, one call at a time
 	Session InstanceMode = "session" // one instance per connection
 	PerCall InstanceMode = "call"    // a new instance per call, in parallel
+	Keyed   InstanceMode = "keyed"   // one instance per key of the id, one call of a key at a time
 )
 
 // Description lists the exposed members of an object.
@@ -110,6 +111,9 @@ type Member struct {
 type Backend interface {
 	// Describe returns the description of an object, which it loads if necessary. The error's message is safe for a
 	// caller with permission to call the object.
+	//
+	// The backend returns an error with CodeNotFound and ReasonObject for an id with a key of an object that is not
+	// keyed, and for an id without a key of one that is. Invoke does the same.
 	Describe(ctx context.Context, id ID) (*Description, error)
 	// Invoke runs one call. After an error there is no reply payload: the host creates the error reply from its code.
 	Invoke(ctx context.Context, c *Call) (Reply, error)

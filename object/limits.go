@@ -31,6 +31,11 @@ type Limits struct {
 	Parallel int `json:"parallel,omitempty"`
 	// Sessions bounds the instances of an object of mode "session"; default 1,000.
 	Sessions int `json:"sessions,omitempty"`
+	// Instances bounds the instances of an object of mode "keyed" that exist at a time; default 10,000. A call of a
+	// further key ends the instance that has been idle longest.
+	Instances int `json:"instances,omitempty"`
+	// InstanceIdle is the time without calls after which an instance of an object of mode "keyed" ends; default 60 s.
+	InstanceIdle time.Duration `json:"instance_idle,omitempty"`
 	// LogLines bounds the log lines of an object per second; default 100. Further lines are counted and dropped.
 	LogLines int `json:"log_lines,omitempty"`
 	// StoreBytes bounds the durable state of an object; default 64 MiB. StoreValue bounds one value of it; default
@@ -80,6 +85,8 @@ func (l Limits) WithDefaults() Limits {
 	l.Queue = orDefault(l.Queue, 256)
 	l.Parallel = orDefault(l.Parallel, 64)
 	l.Sessions = orDefault(l.Sessions, 1000)
+	l.Instances = orDefault(l.Instances, 10_000)
+	l.InstanceIdle = orDefault(l.InstanceIdle, time.Minute)
 	l.LogLines = orDefault(l.LogLines, 100)
 	l.StoreBytes = orDefault(l.StoreBytes, 64<<20)
 	l.StoreValue = min(orDefault(l.StoreValue, 1<<20), MaxStoreValue)
@@ -101,6 +108,8 @@ func (l Limits) WithBase(base Limits) Limits {
 		Queue:         orDefault(l.Queue, base.Queue),
 		Parallel:      orDefault(l.Parallel, base.Parallel),
 		Sessions:      orDefault(l.Sessions, base.Sessions),
+		Instances:     orDefault(l.Instances, base.Instances),
+		InstanceIdle:  orDefault(l.InstanceIdle, base.InstanceIdle),
 		LogLines:      orDefault(l.LogLines, base.LogLines),
 		StoreBytes:    orDefault(l.StoreBytes, base.StoreBytes),
 		StoreValue:    orDefault(l.StoreValue, base.StoreValue),

@@ -72,5 +72,5 @@ func (s *State) log(L *lua.Thread, level, line string) {
 	L.Charge(100 + len(line)>>2)
 	// Redact the whole line again: a secret may be split over several arguments.
 	line = values.Clip(strings.ToValidUTF8(s.p.services.Secrets.Redact(line, maxLogBytes+1), "\uFFFD"), maxLogBytes)
-	s.p.services.Log.Line(s.p.id, level, line)
+	s.p.services.Log.Line(s.id, level, line)
 }

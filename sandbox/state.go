@@ -23,6 +23,7 @@ import (
 // Its owner closes it.
 type State struct {
 	p     *Program
+	id    object.ID // of the object, or of the instance of a keyed object
 	vm    *lua.VM
 	l     *lua.Thread // the main thread of vm
 	lib   *stdlib.Library
@@ -46,6 +47,7 @@ type State struct {
 	snapshot    heapsnap.Cache // in mode "call"
 
 	self *lua.Table // the instance
+	key  string     // its key if the object is keyed
 
 	// State of the running call.
 	ctx         context.Context
@@ -77,7 +79,7 @@ func (p *Program) newState(ctx context.Context) (*State, error) {
 
 // emptyState makes a state in which no code has run.
 func (p *Program) emptyState() *State {
-	s := &State{p: p}
+	s := &State{p: p, id: p.id}
 	s.vm = lua.New(lua.Limits{Depth: p.limits.CallDepth, Stack: maxStack})
 	s.l = s.vm.Main
 	s.meter = budget.New(budget.Config{
@@ -128,13 +130,20 @@ func (p *Program) emptyState() *State {
 	return s
 }
 
-// running returns the context of the running call, and nil while the script is loaded. exclusive reports that the
-// object has one instance.
+// SetKey makes the state that of one key of a keyed object, before its first instance. The key is the first argument of
+// init, and part of the id under which the instance calls services.
+func (s *State) SetKey(key string) {
+	s.key, s.id = key, s.p.id.WithKey(key)
+	s.proxies.SetFrom(s.id)
+}
+
+// running returns the context of the running call, and nil while the script is loaded. exclusive reports that no other
+// instance can answer a call of the same id.
 func (s *State) running() (ctx context.Context, exclusive bool) {
 	if !s.calling {
 		return nil, false
 	}
-	return s.ctx, s.p.Mode() == object.Single
+	return s.ctx, s.p.Mode() == object.Single || s.p.Mode() == object.Keyed
 }
 
 // runScript runs the script with new globals, so that only read-only data of an earlier run remains. It stores the
@@ -216,7 +225,7 @@ func (s *State) run(n int) (raised *lua.Error, limit *object.Error) {
 }
 
 // NewInstance makes a new instance and calls its init. inherited, if not nil, writes the state of the previous version
-// as one value, which is the argument of init. If the state had an instance before, and that instance has left any
+// as one value, which is the last argument of init; of a keyed object the first one is the key. If the state had an instance before, and that instance has left any
 // change, the script is run again. All this belongs to the budget of the following call. The error is CodeRaised, with
 // the message, if init failed. A limit breaks the state.
 func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) error) (err error) {
@@ -246,6 +255,9 @@ func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) err
 	}
 	leave := s.enterHook(ctx, s.def.Init)
 	defer leave()
+	if s.def.Mode == object.Keyed {
+		s.l.Push(lua.String(s.key))
+	}
 	if inherited != nil {
 		if err := s.pushInherited(inherited); err != nil {
 			return err
@@ -320,10 +332,10 @@ func (s *State) endInstance(ctx context.Context) {
 		s.durable.Discard()
 		leave()
 		if limit != nil {
-			s.p.services.Log.Line(s.p.id, "error", "close: "+limit.Msg)
+			s.p.services.Log.Line(s.id, "error", "close: "+limit.Msg)
 		} else if raised != nil {
 			text := s.exceptions.Clean(s.types.PlainText(raised.Value))
-			s.p.services.Log.Line(s.p.id, "error", "close: "+values.Clip(text, maxLogBytes))
+			s.p.services.Log.Line(s.id, "error", "close: "+values.Clip(text, maxLogBytes))
 		}
 	}
 	s.self = nil
@@ -369,7 +381,7 @@ func (s *State) recovered(out *Outcome, err *error) {
 		s.broken = s.meter.Err()
 	}
 	if s.broken == nil {
-		s.broken = panicked("running "+string(s.p.id), v)
+		s.broken = panicked("running "+string(s.id), v)
 	}
 	*err = s.broken
 	if out != nil {

@@ -32,7 +32,7 @@ type Definition struct {
 	Members  map[object.Method]*Member
 	Init     *lua.Function
 	Close    *lua.Function
-	Handover *lua.Function // returns the state for the next version's init; only in mode "single"
+	Handover *lua.Function // returns the state for the next version's init; only in modes "single" and "keyed"
 	methods  *lua.Table    // methods that clients can call
 }
 
@@ -80,6 +80,9 @@ func (r *Reader) shown(text string, n int) string {
 // sections are the sub-tables of an object that hold its members.
 var sections = [...]string{"expose", "oneway", "get", "set"}
 
+// modes are the values of the setting instance.
+var modes = []object.InstanceMode{object.Single, object.Session, object.PerCall, object.Keyed}
+
 // NewObject implements hearth.object{…}.
 func (r *Reader) NewObject(L *lua.Thread) int {
 	d := &Definition{Mode: object.Session}
@@ -95,11 +98,10 @@ func (r *Reader) NewObject(L *lua.Thread) int {
 				text = strings.ToValidUTF8(r.config.Redact(text, maxDocBytes+1), "\uFFFD")
 				// A copy, so that it does not retain the whole text.
 				d.Doc = strings.Clone(values.Clip(strings.TrimSpace(text), maxDocBytes))
-			case key == "instance" && slices.Contains([]object.InstanceMode{object.Single, object.Session,
-				object.PerCall}, object.InstanceMode(text)):
+			case key == "instance" && slices.Contains(modes, object.InstanceMode(text)):
 				d.Mode = object.InstanceMode(text)
 			case key == "instance":
-				L.RaiseError(`hearth.object: instance must be "single", "session" or "call", not %s`,
+				L.RaiseError(`hearth.object: instance must be "single", "session", "call" or "keyed", not %s`,
 					r.shown(L.ToString(v), 40))
 			case key == "doc":
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
@@ -155,9 +157,9 @@ func (r *Reader) Find(v lua.Value) (*Definition, error) {
 			err = fmt.Errorf("%s: %s must be a function, not a %s", file, name, v.Kind())
 		}
 	}
-	if err == nil && d.Handover != nil && d.Mode != object.Single {
-		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\": other instances are never "+
-			"replaced", file)
+	if err == nil && d.Handover != nil && d.Mode != object.Single && d.Mode != object.Keyed {
+		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\" or \"keyed\": other instances "+
+			"are never replaced", file)
 	}
 	return d, err
 }

@@ -92,7 +92,7 @@ func TestWrongDefinitions(t *testing.T) {
 		{"local X = hearth.object{} function X.expose:_f() end return X", "acme/x.lua:1: expose._f: not a public name"},
 		{"local X = hearth.object{} X.get.a = 1 return X", "get.a must be a function, not a number"},
 		{"local X = hearth.object{} X.expose.hunter2 = print return X", "a member's name holds a secret"},
-		{"return hearth.object{instance = 'many'}", `instance must be "single", "session" or "call"`},
+		{"return hearth.object{instance = 'many'}", `instance must be "single", "session", "call" or "keyed"`},
 		{"return hearth.object{colour = 'red'}", `unknown setting "colour"`},
 		{"for i = 1, 17 do hearth.object{} end", "a script defines one object"},
 		{"local X = hearth.object{} function X:handover() end return X", "handover belongs to an object with instance"},

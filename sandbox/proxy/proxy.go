@@ -55,13 +55,16 @@ func New(cfg Config) *Library {
 	return lib
 }
 
+// SetFrom sets the calling object.
+func (lib *Library) SetFrom(id object.ID) { lib.cfg.From = id }
+
 // Reset drops cached methods. By them a script could detect earlier instances.
 func (lib *Library) Reset() { clear(lib.methods) }
 
 // New implements hearth.proxy(id). It makes no call.
 func (lib *Library) New(L *lua.Thread) int {
 	L.Charge(proxySteps)
-	id, err := object.ParseID(L.CheckString(1))
+	id, err := object.ParseTarget(L.CheckString(1))
 	if err != nil {
 		L.ArgError(1, "%s", err)
 	}

@@ -50,7 +50,7 @@ func TestMachine(t *testing.T) {
 	})
 }
 
-var modes = []object.InstanceMode{object.Single, object.Session, object.PerCall}
+var modes = []object.InstanceMode{object.Single, object.Session, object.PerCall, object.Keyed, object.Keyed}
 
 var handovers = []handoverKind{handsOver, handsOver, noHandover, badHandover}
 
@@ -68,8 +68,9 @@ func (m *machine) newVersion(t *rapid.T, request uint64) *modelVersion {
 	m.p.load(request, &link.Version{
 		Number: v.number, Libs: v.number, ID: v.id, File: "x.lua", Source: []byte(v.source()),
 		Limits: object.Limits{
-			Steps: modelSteps, Queue: modelQueue, Parallel: modelParallel, Sessions: modelSessions,
-			MaxDuration: 1000 * time.Hour, LogLines: 1000,
+			Steps: modelSteps, Queue: modelQueue, Parallel: modelParallel, Sessions: modelSessions, Instances: modelKeys,
+			InstanceIdle: modelIdle,
+			MaxDuration:  1000 * time.Hour, LogLines: 1000,
 		},
 	}, nil)
 	return v
@@ -141,10 +142,15 @@ func (m *machine) send(t *rapid.T, id object.ID, c *modelCall) {
 	if c.arg != nil {
 		args = append(args, c.arg)
 	}
-	call := newCall(id, c.method, format, args...)
+	c.to = id
+	v := m.objects[id]
+	if keyed := v != nil && v.mode == object.Keyed; keyed == (rapid.IntRange(0, 9).Draw(t, "address") > 0) {
+		c.to = id.WithKey(rapid.SampledFrom([]string{"alice", "bob", "7"}).Draw(t, "key"))
+	}
+	call := newCall(c.to, c.method, format, args...)
 	call.Conn = c.conn
 	if c.chain {
-		call.Chain = []object.ID{"other.x", id}
+		call.Chain = []object.ID{"other.x", c.to}
 	}
 	c.id = m.p.call(call)
 	m.formats[c.id] = format
@@ -309,6 +315,18 @@ func (m *machine) Drain(t *rapid.T) {
 	}
 	time.Sleep(pool.DrainTimeout + time.Second)
 	m.cutRetired()
+}
+
+// modelIdle is the time after which an idle instance of a keyed object ends. It is much longer than all waits of Drain.
+const modelIdle = 8 * time.Hour
+
+// Rest lets idle instances of keyed objects end.
+func (m *machine) Rest(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "rarely") > 0 {
+		t.Skip("rarely")
+	}
+	time.Sleep(modelIdle*3/2 + time.Minute)
+	m.rest()
 }
 
 // Secret changes the secrets of an object.

@@ -13,6 +13,7 @@ const (
 	modelQueue    = 2
 	modelParallel = 2
 	modelSessions = 2
+	modelKeys     = 2 // instances of a keyed object
 	modelSteps    = 20_000
 )
 
@@ -40,6 +41,9 @@ type modelVersion struct {
 	estate   *modelState
 	single   *modelInstance
 	sessions map[uint64]*modelInstance
+	keyed    map[object.ID]*modelInstance
+	recent   []object.ID // the keys of keyed, the one whose last call came first at the front
+	before   map[object.ID]*modelState
 	waiting  []*modelCall
 	working  int
 }
@@ -54,6 +58,7 @@ type modelState struct {
 // modelInstance is an instance that counts its calls.
 type modelInstance struct {
 	v          *modelVersion
+	id         object.ID
 	live       bool // init has run
 	handedOver bool
 	n          int
@@ -83,6 +88,7 @@ type modelStream struct {
 // modelCall is a request for a call, or for the next item of a stream.
 type modelCall struct {
 	id        uint64
+	to        object.ID
 	conn      uint64
 	method    object.Method
 	arg       any
@@ -153,11 +159,14 @@ func (m *model) dispatch(v *modelVersion, c *modelCall) {
 	case v.broken:
 		m.refuse(c, object.CodeUnavailable, "%s does not load", v.id)
 		return
+	case (v.mode == object.Keyed) == (c.to == v.id):
+		m.refuse(c, object.CodeNotFound, "unknown object")
+		return
 	case v.mode != object.PerCall && c.chain:
-		m.refuse(c, object.CodeInvalid, "call cycle: %s is already waiting for this call", v.id)
+		m.refuse(c, object.CodeInvalid, "call cycle: %s is already waiting for this call", c.to)
 		return
 	}
-	for prev := v.prev; prev != nil; prev = prev.prev {
+	for prev := v.prev; prev != nil && v.mode != object.Keyed; prev = prev.prev {
 		if a := prev.sessions[c.conn]; a != nil {
 			m.enqueue(a, c)
 			return
@@ -185,9 +194,68 @@ func (m *model) dispatch(v *modelVersion, c *modelCall) {
 			v.sessions[c.conn] = a
 		}
 		m.enqueue(a, c)
+	case object.Keyed:
+		m.keyed(v, c)
 	default:
 		m.parallel(v, c)
 	}
+}
+
+// keyed gives a call to the instance of its key.
+func (m *model) keyed(v *modelVersion, c *modelCall) {
+	a := v.keyed[c.to]
+	if a == nil {
+		if len(v.keyed) == modelKeys && !m.unloadIdlest(v) {
+			const format = "limit exceeded: %d instances of %s, none of them idle; not executed"
+			m.refuse(c, object.CodeExhausted, format, modelKeys, v.id)
+			return
+		}
+		a = newModelInstance(v, modelQueue)
+		a.id = c.to
+		if a.after = v.before[c.to]; a.after != nil {
+			a.after.waiter = a
+		}
+		delete(v.before, c.to)
+		v.keyed[c.to] = a
+	}
+	v.recent = append(slices.DeleteFunc(v.recent, func(id object.ID) bool { return id == c.to }), c.to)
+	m.enqueue(a, c)
+}
+
+// unloadIdlest ends the idle instance whose last call came first. It reports whether there is one.
+func (m *model) unloadIdlest(v *modelVersion) bool {
+	i := slices.IndexFunc(v.recent, func(id object.ID) bool { return v.keyed[id].idle() })
+	if i >= 0 {
+		m.unload(v, v.recent[i])
+	}
+	return i >= 0
+}
+
+// unload ends an instance of a keyed object.
+func (m *model) unload(v *modelVersion, id object.ID) {
+	a := v.keyed[id]
+	delete(v.keyed, id)
+	v.recent = slices.DeleteFunc(v.recent, func(other object.ID) bool { return other == id })
+	a.ended, a.cut = true, true
+	m.run(a)
+}
+
+// rest is the effect of more time than an idle instance has.
+func (m *model) rest() {
+	m.cutRetired()
+	for _, v := range m.objects {
+		for id, a := range v.keyed {
+			if a.idle() {
+				m.unload(v, id)
+			}
+		}
+		maps.DeleteFunc(v.before, func(_ object.ID, s *modelState) bool { return s.settled })
+	}
+}
+
+// idle reports whether an instance has no call and no stream, and does not wait for a state.
+func (a *modelInstance) idle() bool {
+	return a.after == nil && a.running == nil && len(a.queue)+len(a.open) == 0
 }
 
 // parallel starts a call of mode "call", or lets it wait.
@@ -216,7 +284,7 @@ func (m *model) freed(v *modelVersion) {
 }
 
 func newModelInstance(v *modelVersion, most int) *modelInstance {
-	return &modelInstance{v: v, max: most, open: map[*modelStream]bool{}}
+	return &modelInstance{v: v, id: v.id, max: most, open: map[*modelStream]bool{}}
 }
 
 // enqueue gives an instance a call, or answers it.
@@ -226,7 +294,7 @@ func (m *model) enqueue(a *modelInstance, c *modelCall) {
 		m.refuse(c, object.CodeUnavailable, "the instance has ended; not executed")
 		return
 	case len(a.queue) >= a.max:
-		m.refuse(c, object.CodeExhausted, "limit exceeded: %d calls are waiting for %s; not executed", a.max, a.v.id)
+		m.refuse(c, object.CodeExhausted, "limit exceeded: %d calls are waiting for %s; not executed", a.max, a.id)
 		return
 	}
 	c.a = a
@@ -434,7 +502,7 @@ func (m *model) broken(a *modelInstance) {
 	if a.v.mode != object.PerCall {
 		m.lost++
 	}
-	if a.v.mode == object.Single {
+	if a.v.mode == object.Single || a.v.mode == object.Keyed {
 		a.inherited = m.handover(a)
 	}
 	a.live, a.handedOver = false, false
@@ -497,6 +565,7 @@ func (m *model) withdraw(c *modelCall) {
 // use puts a version into use.
 func (m *model) use(v *modelVersion) {
 	v.sessions = map[uint64]*modelInstance{}
+	v.keyed, v.before = map[object.ID]*modelInstance{}, map[object.ID]*modelState{}
 	old := m.objects[v.id]
 	m.objects[v.id] = v
 	if old == nil {
@@ -506,6 +575,11 @@ func (m *model) use(v *modelVersion) {
 	if old.single != nil {
 		v.estate = &modelState{}
 		old.single.ended, old.single.heir = true, v.estate
+	}
+	v.before = old.before
+	for id, a := range old.keyed {
+		v.before[id] = &modelState{}
+		a.ended, a.heir = true, v.before[id]
 	}
 	if old.holdsSessions() {
 		v.prev = old
@@ -523,6 +597,11 @@ func (m *model) retire(v, heir *modelVersion) {
 		single.ended = true
 		m.run(single)
 	}
+	for _, a := range v.keyed {
+		a.ended = true
+		m.run(a)
+	}
+	v.keyed, v.before, v.recent = nil, nil, nil
 	for _, c := range moved {
 		c.v = nil
 		m.dispatch(heir, c)
@@ -587,7 +666,7 @@ func (v *modelVersion) holdsSessions() bool {
 // remembers reports whether an instance or a waiting call would be lost with the worker.
 func (v *modelVersion) remembers() bool {
 	return v != nil && (v.single != nil || v.estate != nil || v.prev.remembers() ||
-		len(v.sessions)+len(v.waiting)+v.working > 0)
+		len(v.sessions)+len(v.keyed)+len(v.before)+len(v.waiting)+v.working > 0)
 }
 
 // idle predicts the answer of an Idle frame.
@@ -609,12 +688,15 @@ func (v *modelVersion) source() string {
 		return "local x = = 1"
 	}
 	s := fmt.Sprintf("local V = %d\nlocal O = hearth.object { instance = %q }\n", v.number, string(v.mode))
-	if v.badInit {
+	switch {
+	case v.badInit:
 		s += "function O:init() error('init fails', 0) end\n"
-	} else {
+	case v.mode == object.Keyed:
+		s += "function O:init(key, state) assert(type(key) == 'string') self.n = state and state.n or 0 end\n"
+	default:
 		s += "function O:init(state) self.n = state and state.n or 0 end\n"
 	}
-	if v.mode == object.Single {
+	if v.mode == object.Single || v.mode == object.Keyed {
 		switch v.handover {
 		case handsOver:
 			s += "function O:handover() return { n = self.n } end\n"

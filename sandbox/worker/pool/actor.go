@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
@@ -17,8 +18,10 @@ import (
 // has no goroutine.
 type actor struct {
 	o           *objectVersion
-	stateMu     sync.Mutex // guards the fields up to mu
-	term        uint64     // of the leader that is in Run; 0: another goroutine is
+	id          object.ID   // of the object, or of the instance of a keyed object
+	keyed       *keyedActor // nil unless the object is keyed
+	stateMu     sync.Mutex  // guards the fields up to mu
+	term        uint64      // of the leader that is in Run; 0: another goroutine is
 	running     atomic.Pointer[job.Job]
 	usage       sandbox.Usage // memory of state, counted while a call runs
 	allocated   int64         // by state until the end of the last call
@@ -28,7 +31,7 @@ type actor struct {
 	// streamOnly is set on an actor of mode "call" that has opened a stream. It serves only that stream and ends
 	// with it.
 	streamOnly bool
-	incoming   *handoverState // state of the previous version's "single", not ready yet
+	incoming   *handoverState // state of the actor before, not ready yet; of modes "single" and "keyed"
 	initState  []byte         // state that the next instance gets in init; nil: none
 
 	mu            sync.Mutex // guards the fields below
@@ -41,26 +44,28 @@ type actor struct {
 	outgoing      *handoverState // receives the instance's state before the actor ends; may be nil
 }
 
-// handoverState is the state that a "single" hands over to the next version.
+// handoverState is the state that an actor of mode "single" or "keyed" hands over to the next one.
 type handoverState struct {
 	ready chan struct{} // closed when state is set
 	state []byte        // nil: the next instance begins without a state
+	since time.Time     // time at which state was set
 }
 
 // newActor returns an actor whose queue holds max jobs. It waits for incoming to be ready, if that is not nil. It ends
 // after stop or handOver, or when its object does not recycle it.
 func newActor(o *objectVersion, max int, incoming *handoverState) *actor {
-	a := &actor{
-		o:           o,
-		max:         max,
-		incoming:    incoming,
-		openStreams: map[uint64]*sandbox.Stream{},
-	}
-	o.p.memory.Add(a)
-	if o.p.ended.Load() {
+	a := &actor{o: o, id: o.id, max: max, incoming: incoming}
+	a.register()
+	return a
+}
+
+// register makes an actor known to the limit of memory.
+func (a *actor) register() {
+	a.openStreams = map[uint64]*sandbox.Stream{}
+	a.o.p.memory.Add(a)
+	if a.o.p.ended.Load() {
 		a.stop(true)
 	}
-	return a
 }
 
 // enqueue gives the actor a job, or rejects the job if the queue is full. It returns the actor if the caller must run
@@ -78,7 +83,7 @@ func (a *actor) enqueue(j *job.Job) *actor {
 			return nil
 		}
 		j.Refuse(object.Errorf(object.CodeExhausted,
-			"limit exceeded: %d calls are waiting for %s; not executed", a.max, a.o.id))
+			"limit exceeded: %d calls are waiting for %s; not executed", a.max, a.id))
 		return nil
 	}
 	a.queue = append(a.queue, j)
@@ -134,6 +139,7 @@ func (a *actor) endStream(id uint64) {
 // Run runs the jobs of an active actor until it has no work or ends. term is that of the leader if the leader calls it,
 // otherwise 0.
 func (a *actor) Run(term uint64) {
+	a.waitForRoom()
 	a.receiveHandover()
 	a.stateMu.Lock()
 	a.term = term
@@ -149,13 +155,18 @@ func (a *actor) receiveHandover() {
 	if a.incoming == nil {
 		return
 	}
+	a.wait(a.incoming)
+	a.initState, a.incoming = a.incoming.state, nil
+}
+
+// wait returns when e is ready.
+func (a *actor) wait(e *handoverState) {
 	select {
-	case <-a.incoming.ready:
+	case <-e.ready:
 	default:
 		a.o.p.leader.TakeOver() // the predecessor may need the leader to finish its call
-		<-a.incoming.ready
+		<-e.ready
 	}
-	a.initState, a.incoming = a.incoming.state, nil
 }
 
 // work does the actor's work. It reports whether the actor has ended; otherwise the actor is no longer active. The
@@ -195,7 +206,6 @@ func (a *actor) work() (ended bool) {
 func (a *actor) end() {
 	a.o.p.memory.Remove(a)
 	a.stateMu.Lock()
-	defer a.stateMu.Unlock()
 	a.finishHandover()
 	a.discard()
 	a.mu.Lock()
@@ -203,9 +213,11 @@ func (a *actor) end() {
 	late := a.queue
 	a.queue = nil
 	a.mu.Unlock()
+	a.stateMu.Unlock()
 	for _, j := range late {
 		j.Refuse(object.Errorf(object.CodeUnavailable, "the instance has ended; not executed"))
 	}
+	a.unloaded()
 }
 
 // finishHandover hands over the instance's state, if a successor waits for it.
@@ -217,7 +229,7 @@ func (a *actor) finishHandover() {
 	if e == nil {
 		return
 	}
-	e.state = a.handover()
+	e.state, e.since = a.handover(), time.Now()
 	close(e.ready)
 }
 
@@ -241,7 +253,7 @@ func (a *actor) handover() []byte {
 	}
 	if err != nil {
 		text := "handover: " + object.AsError(err).Msg + "; the next instance starts without a state"
-		a.o.p.services.Log.Line(a.o.id, "error", text)
+		a.o.p.services.Log.Line(a.id, "error", text)
 		return nil
 	}
 	return doc
@@ -278,6 +290,7 @@ func (a *actor) take() (j *job.Job, ends []uint64, o phase) {
 	case j == nil && ends == nil:
 		o = phaseIdle
 		a.active = false
+		a.keyed.rest(len(a.openStreams))
 	}
 	return j, ends, o
 }
@@ -332,7 +345,7 @@ func (a *actor) serve(j *job.Job) bool {
 		a.drop(streamID)
 	}
 	if broken && !perCall {
-		a.o.p.services.Log.Lost(a.o.id, j.Failed())
+		a.o.p.services.Log.Lost(a.id, j.Failed())
 	}
 	if !broken {
 		a.o.p.memory.EnforceAfter(a, a.allocatedBy(j))
@@ -342,7 +355,7 @@ func (a *actor) serve(j *job.Job) bool {
 		a.state.Sent()
 	}
 	if broken {
-		if a.o.prog.Mode() == object.Single {
+		if mode := a.o.prog.Mode(); mode == object.Single || mode == object.Keyed {
 			a.initState = a.handover() // of the instance that is discarded
 		}
 		a.discard()
@@ -371,6 +384,9 @@ func (a *actor) ready(j *job.Job, fresh bool) *object.Error {
 			return object.AsError(err)
 		}
 		s.Report(&a.usage)
+		if a.keyed != nil {
+			s.SetKey(a.id.Key())
+		}
 		a.state, a.allocated = s, 0
 		fresh = true
 	}
@@ -455,7 +471,7 @@ func (o *objectVersion) releaseSlot() {
 // The following methods implement [memory.Instance]. The lock is stateMu.
 
 // ID returns the actor's object.
-func (a *actor) ID() object.ID { return a.o.id }
+func (a *actor) ID() object.ID { return a.id }
 
 // TryLock locks stateMu unless it is locked.
 func (a *actor) TryLock() bool { return a.stateMu.TryLock() }
@@ -491,7 +507,7 @@ func (a *actor) Evict(why *object.Error) {
 	a.dropState()
 	if remembers {
 		a.evictErr = why
-		a.o.p.services.Log.Lost(a.o.id, why)
+		a.o.p.services.Log.Lost(a.id, why)
 	}
 }
 

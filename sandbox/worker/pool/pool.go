@@ -104,6 +104,9 @@ func (p *Pool) Describe(id object.ID) Description {
 func (p *Pool) Call(j *job.Job) leader.Runner {
 	o := p.objects[j.Call.ID]
 	if o == nil {
+		o = p.objects[j.Call.ID.Family()]
+	}
+	if o == nil {
 		j.Refuse(errUnknown)
 		return nil
 	}

@@ -37,6 +37,7 @@ type objectVersion struct {
 	loaded           bool
 	single           *actor
 	sessions         map[uint64]*actor // by connection
+	keyed            keyedActors       // mode "keyed"
 	idle             []*actor          // mode "call": instances without a job
 	working          int               // mode "call": number of instances with a job
 	waiting          []*job.Job        // mode "call": jobs without an instance
@@ -138,9 +139,13 @@ func (o *objectVersion) route(j *job.Job) *actor {
 		return nil
 	}
 	mode := o.prog.Mode()
-	if mode != object.PerCall && slices.Contains(j.Call.Chain, o.id) {
+	if (mode == object.Keyed) == (j.Call.ID == o.id) { // a key too many, or no key
+		j.Refuse(errUnknown)
+		return nil
+	}
+	if mode != object.PerCall && slices.Contains(j.Call.Chain, j.Call.ID) {
 		// The only instance that could answer waits for this call.
-		j.Refuse(object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", o.id))
+		j.Refuse(object.Errorf(object.CodeInvalid, "call cycle: %s is already waiting for this call", j.Call.ID))
 		return nil
 	}
 	o.mu.Lock()
@@ -150,7 +155,7 @@ func (o *objectVersion) route(j *job.Job) *actor {
 		return successor.adopt(j)
 	}
 	defer o.mu.Unlock()
-	if o.predecessor != nil {
+	if o.predecessor != nil && mode != object.Keyed {
 		if a, found := o.offerPredecessorLocked(j); found {
 			return a
 		}
@@ -174,6 +179,8 @@ func (o *objectVersion) route(j *job.Job) *actor {
 			o.sessions[j.Call.Conn] = a
 		}
 		return a.enqueue(j)
+	case object.Keyed:
+		return o.keyedLocked(j)
 	default:
 		return o.parallelLocked(j)
 	}
@@ -213,7 +220,7 @@ func (o *objectVersion) holdsState() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	jobs := len(o.waiting) + len(o.unrouted) + o.working
-	return o.single != nil || o.predecessorState != nil || len(o.sessions)+jobs > 0 ||
+	return o.single != nil || o.predecessorState != nil || len(o.sessions)+o.keyed.len()+jobs > 0 ||
 		o.predecessor != nil && o.predecessor.holdsState()
 }
 
@@ -255,7 +262,7 @@ func (o *objectVersion) endConn(conn uint64) {
 const DrainTimeout = time.Minute
 
 // errUnknown is the answer to a call of an object that the worker does not have.
-var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
+var errUnknown = &object.Error{Code: object.CodeNotFound, Reason: object.ReasonObject, Msg: "unknown object"}
 
 // retire replaces o by successor, or removes the object if successor is nil.
 func (o *objectVersion) retire(successor *objectVersion) {
@@ -265,6 +272,8 @@ func (o *objectVersion) retire(successor *objectVersion) {
 	o.idle, o.single = nil, nil
 	state := o.predecessorState // not taken by an instance yet
 	o.predecessorState = nil
+	keyed := o.keyed
+	o.keyed = keyedActors{}
 	moved := append(o.unrouted, o.waiting...)
 	o.unrouted, o.waiting = nil, nil
 	o.mu.Unlock()
@@ -274,8 +283,9 @@ func (o *objectVersion) retire(successor *objectVersion) {
 	case single != nil:
 		single.stop(false)
 	}
+	before := keyed.retire(successor != nil)
 	if successor != nil {
-		successor.follow(o, state)
+		successor.follow(o, state, before)
 	}
 	for _, a := range idle {
 		a.stop(false)
@@ -291,12 +301,14 @@ func (o *objectVersion) retire(successor *objectVersion) {
 	})
 }
 
-// follow makes o the successor of old, whose instance hands over state; nil if it has no instance. o has no job yet.
-func (o *objectVersion) follow(old *objectVersion, state *handoverState) {
+// follow makes o the successor of old, whose instance hands over state; nil if it has no instance. before has the states
+// of a keyed object's instances. o has no job yet.
+func (o *objectVersion) follow(old *objectVersion, state *handoverState, before map[object.ID]*handoverState) {
 	sessions := old.holdsSessions()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.predecessorState = state
+	o.predecessorState, o.keyed.before = state, before
+	o.sweepLaterLocked()
 	if sessions {
 		o.predecessor = old
 	}

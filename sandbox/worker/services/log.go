@@ -32,7 +32,7 @@ func (l *Log) allow(id object.ID, lines int) {
 
 // Line sends a line of a script. It may wait until the host reads.
 func (l *Log) Line(id object.ID, level, text string) {
-	if l.scripts.pass(id, time.Now()) {
+	if l.scripts.pass(id.Family(), time.Now()) {
 		l.calls.send(logHead(id, link.LogLine), func(e *link.Encoder) { e.PutLogLine(levels[level], text) })
 	}
 }
@@ -52,7 +52,7 @@ func (l *Log) dropped(id object.ID, n uint64) {
 
 // Failure reports why a call of an object failed. It must come before the reply to the request.
 func (l *Log) Failure(id object.ID, request uint64, why func() string) {
-	if !l.failures.pass(id, time.Now()) {
+	if !l.failures.pass(id.Family(), time.Now()) {
 		return
 	}
 	text := l.secrets.Redact(why(), link.MaxLogLineBytes)
