@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -127,7 +128,8 @@ func (r *Rule) holds(ctx *condition.Context) (bool, error) {
 }
 
 // Visible reports whether the caller may call at least one method of id, if the object has that method. To the caller,
-// an object that is not visible must look like one that does not exist.
+// an object that is not visible must look like one that does not exist. For a keyed object with [object.AnyKey] as its
+// key, it reports whether that holds for one of [Policy.Examples].
 func (p *Policy) Visible(caller object.Caller, id object.ID) bool {
 	return p.visible(&caller, id, false)
 }
@@ -139,6 +141,11 @@ func (p *Policy) VisibleWithTracebacks(caller object.Caller, id object.ID) bool 
 
 // visible is [Policy.Visible]. With tracebacks, only permits that allow tracebacks count.
 func (p *Policy) visible(caller *object.Caller, id object.ID, tracebacks bool) bool {
+	if isFamily(id) {
+		return slices.ContainsFunc(p.examples(caller.Principal, id), func(id object.ID) bool {
+			return p.visible(caller, id, tracebacks)
+		})
+	}
 	if !p.Addressable(id) {
 		return false
 	}
@@ -209,9 +216,13 @@ func (r *Rule) applies(ctx *condition.Context, unknown bool) bool {
 // Addressable reports whether an id is well formed and its tenant is served.
 func (p *Policy) Addressable(id object.ID) bool { return validID(id) && p.Serves(id.Tenant()) }
 
-// validID is object.ParseID without the error, and so without allocation. It accepts the host's own ids.
+// validID is object.ParseTarget without the error, and so without allocation. It accepts the host's own ids.
 func validID(id object.ID) bool {
 	if len(id) > object.MaxIDBytes {
+		return false
+	}
+	id, key, keyed := id.Split()
+	if keyed && !object.ValidKey(key) {
 		return false
 	}
 	parts, start := 0, 0

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,6 +43,7 @@ type listing struct {
 	visible bitset    // visible under all conditions
 	count   int       // number of objects in visible
 	groups  []*conditionalGroup
+	keyed   []keyedListing
 	size    int // bytes that Listings.size counts; guarded by Listings.mu
 }
 
@@ -52,7 +54,14 @@ type conditionalGroup struct {
 	at    []int32 // indexes in Listings.ids
 }
 
-// NewListings returns Listings of objects, which it returns in this order. Do not modify ids afterwards.
+// keyedListing is a keyed object whose visibility depends on conditions. It is visible if one of its examples is.
+type keyedListing struct {
+	at       int // index in Listings.ids
+	examples []*entry
+}
+
+// NewListings returns Listings of objects, which it returns in this order. The key of a keyed object is
+// [object.AnyKey]. Do not modify ids afterwards.
 func (p *Policy) NewListings(ids []object.ID) *Listings {
 	return &Listings{p: p, ids: ids, most: maxListings, known: map[listingKey]*listing{}}
 }
@@ -99,7 +108,7 @@ func (l *Listings) list(caller *object.Caller, tracebacks bool) []object.ID {
 func (l *Listings) decide(caller *object.Caller, tracebacks bool) (visible bitset, count int) {
 	known := l.listing(listingKey{caller.Principal, caller.Tenant, tracebacks})
 	visible, count = known.visible, known.count
-	if len(known.groups) == 0 {
+	if len(known.groups)+len(known.keyed) == 0 {
 		return visible, count
 	}
 	visible = append(bitset(nil), visible...)
@@ -115,6 +124,16 @@ func (l *Listings) decide(caller *object.Caller, tracebacks bool) (visible bitse
 				visible.set(int(at))
 				count++
 			}
+		}
+	}
+	for _, k := range known.keyed {
+		if slices.ContainsFunc(k.examples, func(e *entry) bool {
+			f := l.p.context(caller, e.id, "", nil)
+			defer f.Release()
+			return e.anyMethodPermitted(f, tracebacks)
+		}) {
+			visible.set(k.at)
+			count++
 		}
 	}
 	return visible, count
@@ -141,6 +160,10 @@ func (l *Listings) match(key listingKey, out *listing) {
 	out.visible = make(bitset, (len(l.ids)+63)/64)
 	groups := map[string]*conditionalGroup{}
 	for i, id := range l.ids {
+		if isFamily(id) {
+			l.matchKeyed(key, out, i)
+			continue
+		}
 		if !l.p.Addressable(id) {
 			continue
 		}
@@ -164,6 +187,26 @@ func (l *Listings) match(key listingKey, out *listing) {
 	}
 }
 
+// matchKeyed fills in one keyed object.
+func (l *Listings) matchKeyed(key listingKey, out *listing, i int) {
+	conditional := keyedListing{at: i}
+	for _, id := range l.p.examples(key.who, l.ids[i]) {
+		e := l.p.entry(key.who, id, "")
+		sibling := e.Sibling && key.tenant == id.Tenant() && (l.p.Siblings.Tracebacks || !key.tracebacks)
+		switch {
+		case sibling, e.unconditional && e.anyMethodPermitted(nil, key.tracebacks):
+			out.visible.set(i)
+			out.count++
+			return
+		case !e.unconditional:
+			conditional.examples = append(conditional.examples, e)
+		}
+	}
+	if conditional.examples != nil {
+		out.keyed = append(out.keyed, conditional)
+	}
+}
+
 // retain counts the bytes of a listing and evicts others above the bound.
 func (l *Listings) retain(key listingKey, known *listing) {
 	l.mu.Lock()
@@ -174,6 +217,9 @@ func (l *Listings) retain(key listingKey, known *listing) {
 	known.size = 200 + len(key.who) + len(key.tenant) + 8*len(known.visible)
 	for _, g := range known.groups {
 		known.size += 300 + 8*(len(g.rules.Permits)+len(g.rules.Forbids)) + 4*cap(g.at)
+	}
+	for _, k := range known.keyed {
+		known.size += 400 * len(k.examples)
 	}
 	l.size += known.size
 	for other, one := range l.known {

@@ -82,7 +82,7 @@ func SplitCall(call string) (object.ID, object.Method, error) {
 		return "", "", errForm
 	}
 	id, m := object.ID(call[:i]), object.Method(call[i+1:])
-	if _, err := object.ParseID(string(id)); err != nil {
+	if _, err := object.ParseTarget(string(id)); err != nil {
 		return "", "", errForm
 	}
 	return id, m, nil

@@ -57,7 +57,11 @@ func covers(patterns []Pattern, id object.ID) bool {
 	return false
 }
 
-// Pattern matches object ids: "acme.counter", "acme.shop.*", "*.status".
+// Pattern matches object ids: "acme.counter", "acme.shop.*", "*.status", "acme.cart:*".
+//
+// A key is chosen by the caller. So the '*' of a name never matches a part of it: a pattern covers the instances of a
+// keyed object if it has a pattern of keys after ':', or if it matches the object's id and ends with '*', which then
+// covers every key.
 type Pattern struct {
 	Tenant object.Tenant // "*": any tenant
 	Name   string        // the rest of the id; '*' is any run of characters, dots included
@@ -81,19 +85,60 @@ func ParsePattern(s string) (Pattern, error) {
 	case strings.Contains(name, "**"):
 		return Pattern{}, errors.New("write one '*': it matches any run of characters, dots included")
 	}
+	name, keys, keyed := strings.Cut(name, ":")
+	if keyed && !validKeyPattern(keys) {
+		return Pattern{}, errors.New("write a key or '*' after the ':', as in \"acme.cart:*\"")
+	}
 	for part := range strings.SplitSeq(name, ".") {
 		letters := strings.ReplaceAll(part, "*", "")
 		if part == "" || letters != "" && !object.ValidName(letters) {
 			return Pattern{}, errors.New("write letters, digits, '_', '-' and '*', in parts with dots between them")
 		}
 	}
+	if keyed {
+		name += ":" + keys
+	}
 	return Pattern{object.Tenant(tenant), name}, nil
+}
+
+// validKeyPattern reports whether a pattern can match a key.
+func validKeyPattern(s string) bool {
+	letters := strings.ReplaceAll(s, "*", "")
+	if letters == "" {
+		return s != ""
+	}
+	return object.ValidKey("a"+letters[:len(letters)-1]) && object.ValidKey("a"+letters[1:]) &&
+		(s[0] == '*' || object.ValidKey(letters[:1]))
 }
 
 // Match reports whether the pattern matches id, which may be malformed.
 func (p *Pattern) Match(id object.ID) bool {
-	return (p.Tenant == "*" || p.Tenant == id.Tenant()) && glob(p.Name, id.Name())
+	family, key, keyed := id.Split()
+	if p.Tenant != "*" && p.Tenant != family.Tenant() {
+		return false
+	}
+	if !keyed {
+		return glob(p.Name, family.Name())
+	}
+	name, keys, keyPattern := strings.Cut(p.Name, ":")
+	if !keyPattern {
+		return strings.HasSuffix(name, "*") && glob(name, family.Name())
+	}
+	return glob(name, family.Name()) && glob(keys, key)
 }
+
+// example returns the id of an instance of a keyed object that the pattern matches, as few others as possible match it.
+func (p *Pattern) example(family object.ID) (object.ID, bool) {
+	_, keys, keyPattern := strings.Cut(p.Name, ":")
+	if !keyPattern {
+		keys = "*"
+	}
+	id := family.WithKey(strings.ReplaceAll(keys, "*", unlikelyKey))
+	return id, object.ValidKey(id.Key()) && p.Match(id)
+}
+
+// unlikelyKey is a key that few patterns match.
+const unlikelyKey = "0~any~0"
 
 // glob matches s, with '*' in p as any run of bytes, including none. It backtracks to the last '*' only and takes at
 // most len(p)·len(s) steps.

@@ -225,9 +225,9 @@ func (s *State) run(n int) (raised *lua.Error, limit *object.Error) {
 }
 
 // NewInstance makes a new instance and calls its init. inherited, if not nil, writes the state of the previous version
-// as one value, which is the last argument of init; of a keyed object the first one is the key. If the state had an instance before, and that instance has left any
-// change, the script is run again. All this belongs to the budget of the following call. The error is CodeRaised, with
-// the message, if init failed. A limit breaks the state.
+// as one value, which is the last argument of init; of a keyed object the first one is the key. If the state had an
+// instance before, and that instance has left any change, the script is run again. All this belongs to the budget of
+// the following call. The error is CodeRaised, with the message, if init failed. A limit breaks the state.
 func (s *State) NewInstance(ctx context.Context, inherited func(object.Sink) error) (err error) {
 	defer s.recovered(nil, &err)
 	if s.broken != nil {
@@ -381,7 +381,7 @@ func (s *State) recovered(out *Outcome, err *error) {
 		s.broken = s.meter.Err()
 	}
 	if s.broken == nil {
-		s.broken = panicked("running "+string(s.id), v)
+		s.broken = panicked("running "+string(s.p.id), v)
 	}
 	*err = s.broken
 	if out != nil {

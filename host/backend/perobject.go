@@ -53,15 +53,24 @@ func (a *perObjectWorkers) get(id object.ID) (*supervise.Tenant, error) {
 func (a *perObjectWorkers) Start(
 	c *object.Call, later func(func()), done func(on any, r object.Reply, err error),
 ) bool {
-	t := (*a.byID.Load())[c.ID]
+	t := a.serving(c.ID)
 	return t != nil && t.Start(c, later, done)
 }
 
 // Cancel implements [object.Starter].
 func (a *perObjectWorkers) Cancel(c *object.Call, cause error) {
-	if t := (*a.byID.Load())[c.ID]; t != nil {
+	if t := a.serving(c.ID); t != nil {
 		t.Cancel(c, cause)
 	}
+}
+
+// serving returns the worker of an object, nil if it has none. id may have a key.
+func (a *perObjectWorkers) serving(id object.ID) *supervise.Tenant {
+	all := *a.byID.Load()
+	if t := all[id]; t != nil {
+		return t
+	}
+	return all[id.Family()]
 }
 
 // drop ends the worker of a removed object after its running calls.
@@ -135,21 +144,21 @@ func (a *perObjectWorkers) Remove(ids ...object.ID) {
 }
 
 func (a *perObjectWorkers) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if t := (*a.byID.Load())[id]; t != nil {
+	if t := a.serving(id); t != nil {
 		return t.Describe(ctx, id)
 	}
 	return nil, dispatch.ErrUnknown
 }
 
 func (a *perObjectWorkers) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {
-	if t := (*a.byID.Load())[c.ID]; t != nil {
+	if t := a.serving(c.ID); t != nil {
 		return t.Invoke(ctx, c)
 	}
 	return object.Reply{}, dispatch.ErrUnknown
 }
 
 func (a *perObjectWorkers) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
-	if t := (*a.byID.Load())[c.ID]; t != nil {
+	if t := a.serving(c.ID); t != nil {
 		return t.Next(ctx, c, stream)
 	}
 	return object.Reply{}, false, object.ErrStreamGone

@@ -59,8 +59,8 @@ func (s Set) Routes() map[object.ID]route.Route {
 	}
 	routes := make(map[object.ID]route.Route, n)
 	for _, t := range s.Tenants {
-		for id := range t.Objects {
-			routes[id] = route.Route{Backend: t.Worker}
+		for id, v := range t.Objects {
+			routes[id] = route.Route{Backend: t.Worker, Mode: v.Mode(), Keyed: v.Keyed(), Script: true}
 		}
 	}
 	for id, p := range s.Plugins {

@@ -129,7 +129,8 @@ func daemonRefused(c *invocation, _ []any) (any, error) {
 	visible := refused.Debugs(c.snap.Policy, c.call.Caller)
 	for _, r := range refused.All {
 		_, ok := slices.BinarySearch(visible, r.ID)
-		if !ok || c.snap.Has(r.ID) || listed[r.ID.Tenant()] >= maxRefusedPerTenant {
+		_, keyed := c.snap.Routes.Listed(r.ID.WithKey(object.AnyKey))
+		if !ok || keyed || c.snap.Has(r.ID) || listed[r.ID.Tenant()] >= maxRefusedPerTenant {
 			continue
 		}
 		listed[r.ID.Tenant()]++
@@ -143,8 +144,13 @@ func daemonRefused(c *invocation, _ []any) (any, error) {
 // if the caller may not see the object's tracebacks.
 func (c *invocation) refusal(d *object.Description) string {
 	all := c.cfg.Refusals().All
-	i := slices.IndexFunc(all, func(r fault.Refusal) bool { return r.ID == d.ID })
-	traceback := func(m object.Member) bool { return c.snap.Policy.Decide(c.call.Caller, d.ID, m.Name).Traceback }
+	i := slices.IndexFunc(all, func(r fault.Refusal) bool { return r.ID == d.ID.Family() })
+	instances := c.snap.Policy.Examples(&c.call.Caller, d.ID)
+	traceback := func(m object.Member) bool {
+		return slices.ContainsFunc(instances, func(id object.ID) bool {
+			return c.snap.Policy.Decide(c.call.Caller, id, m.Name).Traceback
+		})
+	}
 	if i < 0 || !slices.ContainsFunc(d.Members, traceback) {
 		return ""
 	}

@@ -47,7 +47,15 @@ func (c *invocation) entry(name string) (entry, bool) {
 		return c.nameServer(), true
 	}
 	id := object.ID(name)
-	return entryOf(id), c.snap.Has(id) && c.snap.Policy.Visible(c.call.Caller, id)
+	to, exists := c.snap.Routes.Lookup(id)
+	if !exists || to.Builtin != nil || !c.snap.Policy.Visible(c.call.Caller, id) {
+		return entry{}, false
+	}
+	if _, _, keyed := id.Split(); (keyed || to.Keyed) && to.Mode == "" { // loading it decides whether it is keyed
+		_, err := c.cfg.Dispatcher.Describe(c.ctx, &c.call.Caller, id)
+		return entryOf(id), err == nil
+	}
+	return entryOf(id), true
 }
 
 func (c *invocation) nameServer() entry {

@@ -136,6 +136,7 @@ func (a *Async) again() {
 
 func (a *Async) end(on any, r object.Reply, err error) {
 	d := a.d
+	err = hideUnknown(err)
 	a.counters.End(a.begun, &r, err)
 	a.tracer.End(a.span, &a.request.Call, &r, err)
 	if err != nil {

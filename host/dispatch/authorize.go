@@ -145,7 +145,7 @@ func (d *Dispatcher) take(
 	if len(decision.Limits) == 0 {
 		return grant{}, nil
 	}
-	g := grant{limits: decision.Limits, caller: call.Caller.Principal, id: call.ID}
+	g := grant{limits: decision.Limits, caller: call.Caller.Principal, id: call.ID.Family()}
 	if l, err := d.quotas.Take(g.limits, g.caller, g.id, n, now); err != nil {
 		d.note(t, call, m, decision.Reason, l.Reason)
 		return grant{}, err

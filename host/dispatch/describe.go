@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/object"
@@ -24,7 +25,7 @@ func (d *Dispatcher) Describe(ctx context.Context, caller *object.Caller, id obj
 // describe is Describe under the current snapshot, without the retry.
 func (d *Dispatcher) describe(ctx context.Context, caller *object.Caller, id object.ID) (*object.Description, error) {
 	snap := d.cfg.Snapshot()
-	to, ok := snap.Routes.Lookup(id)
+	to, ok := snap.Routes.Listed(id)
 	if b := to.Builtin; ok && b != nil && (b.Visible == nil || b.Visible(caller)) {
 		return to.Backend.Describe(ctx, id)
 	}
@@ -35,16 +36,26 @@ func (d *Dispatcher) describe(ctx context.Context, caller *object.Caller, id obj
 	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
 	defer cancel()
 	full, err := to.Backend.Describe(ctx, id)
+	if unknown(err) { // it is not keyed, and id has a key, or the other way round
+		d.Hide(caller, id, "the object has no such instance")
+		return nil, ErrUnknown
+	}
 	if err != nil {
 		return nil, err
 	}
 	shown := *full // a copy: the backend's description is shared
-	shown.Members = nil
+	shown.ID, shown.Members = id, nil
+	instances := snap.Policy.Examples(caller, id)
+	permitted := func(allows func(id object.ID) bool) bool { return slices.ContainsFunc(instances, allows) }
 	for _, m := range full.Members {
-		may := (m.Method || m.Oneway || m.Get) && snap.Policy.Decide(*caller, id, m.Name).Permit
+		may := (m.Method || m.Oneway || m.Get) && permitted(func(id object.ID) bool {
+			return snap.Policy.Decide(*caller, id, m.Name).Permit
+		})
 		m.Method, m.Oneway = m.Method && may, m.Oneway && may
 		m.Get = m.Get && may
-		m.Set = m.Set && snap.Policy.DecideSet(*caller, id, m.Name).Permit
+		m.Set = m.Set && permitted(func(id object.ID) bool {
+			return snap.Policy.DecideSet(*caller, id, m.Name).Permit
+		})
 		if may || m.Set {
 			shown.Members = append(shown.Members, m)
 		}

@@ -282,7 +282,7 @@ func (d *Dispatcher) invoke(
 	s.touch(b)
 	reply, err := b.Invoke(ctx, call)
 	if err == nil || !object.Retired(err) {
-		return reply, b, err
+		return reply, b, hideUnknown(err)
 	}
 	current, ok := d.cfg.Snapshot().Routes.Lookup(call.ID)
 	if !ok {
@@ -294,7 +294,22 @@ func (d *Dispatcher) invoke(
 	if object.Retired(err) { // retired twice within one call: the host is shutting down or reloads constantly
 		err = object.ErrShutdown
 	}
-	return reply, b, err
+	return reply, b, hideUnknown(err)
+}
+
+// unknown reports whether a backend does not have the called object. A worker finds a missing or superfluous key when
+// it has loaded the object.
+func unknown(err error) bool {
+	e, ok := errors.AsType[*object.Error](err)
+	return ok && e.Code == object.CodeNotFound && e.Reason == object.ReasonObject
+}
+
+// hideUnknown returns ErrUnknown for the error of a backend that does not have the object, other errors unchanged.
+func hideUnknown(err error) error {
+	if err != nil && unknown(err) {
+		return ErrUnknown
+	}
+	return err
 }
 
 // checkBuiltinSize rejects arguments above the bound of a built-in object.

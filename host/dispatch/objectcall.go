@@ -13,14 +13,15 @@ import (
 // MaxCallDepth bounds the depth of calls between objects.
 const MaxCallDepth = 8
 
-// ObjectCall runs a call from one object to another, authorized as the calling object. exclusive means that the calling
+// ObjectCall runs a call from one object to another, authorized as the calling object: an instance of a keyed object
+// calls with the principal of the object, and its address has the key. exclusive means that the calling
 // object has one instance, which runs no other call meanwhile. The error names the called object: the script may pass
 // the error on to its caller, and that caller would otherwise read that the calling object is missing.
 func (d *Dispatcher) ObjectCall(
 	ctx context.Context, from object.ID, exclusive bool, call *object.Call,
 ) (object.Reply, error) {
 	call.Caller = object.Caller{
-		Principal: from.Principal(),
+		Principal: from.Family().Principal(),
 		Tenant:    from.Tenant(),
 		Peer:      object.Peer{Channel: "object", Addr: string(from)},
 	}
@@ -29,7 +30,7 @@ func (d *Dispatcher) ObjectCall(
 		return object.Reply{}, object.Errorf(object.CodeExhausted,
 			"limit exceeded: objects call each other %d deep; not executed", MaxCallDepth)
 	}
-	r := &Request{Call: *call, Session: d.callers.session(d, from), fromObject: true}
+	r := &Request{Call: *call, Session: d.callers.session(d, from.Family()), fromObject: true}
 	a, err := d.begin(ctx, r)
 	if err != nil {
 		return object.Reply{}, namedUnknown(err, from, call)

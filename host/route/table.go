@@ -15,6 +15,19 @@ type Route struct {
 	Builtin *Builtin // nil for an object of a tenant, whose calls the policy decides on
 	// Uncertain means that a call which is withdrawn from the backend's queue may have been executed.
 	Uncertain bool
+	// Mode is the mode of a script's object, "" while it is not known since the script has not been loaded.
+	Mode   object.InstanceMode
+	Script bool // a worker runs the object, which may be keyed
+	Keyed  bool // the object is probably keyed, and listed as such; certainly if Mode is known
+}
+
+// reaches reports whether an id with or without a key can lead to the route's object. Of an object that was not loaded
+// yet, the backend decides that.
+func (r Route) reaches(keyed bool) bool {
+	if r.Mode == "" {
+		return !keyed || r.Script
+	}
+	return keyed == (r.Mode == object.Keyed)
 }
 
 // Builtin describes an object of the host. Every authenticated caller may call it, and its results contain only objects
@@ -40,13 +53,36 @@ func New(routes map[object.ID]Route) *Table {
 	return t
 }
 
-// Lookup returns the route of an object.
+// Lookup returns the route of an object. An id with a key leads to the keyed object.
 func (t *Table) Lookup(id object.ID) (Route, bool) {
 	if t == nil {
 		return Route{}, false
 	}
 	r, ok := t.routes[id]
-	return r, ok
+	if ok {
+		ok = r.reaches(false)
+	} else if family, key, keyed := id.Split(); keyed && object.ValidKey(key) {
+		r, ok = t.routes[family]
+		ok = ok && r.reaches(true)
+	}
+	if !ok {
+		return Route{}, false
+	}
+	return r, true
+}
+
+// Listed returns the route of an object by the id that listings show: of a keyed object the one with
+// [object.AnyKey].
+func (t *Table) Listed(id object.ID) (Route, bool) {
+	family, key, keyed := id.Split()
+	if !keyed || key != object.AnyKey || t == nil {
+		return t.Lookup(id)
+	}
+	r, ok := t.routes[family]
+	if !ok || !r.Keyed {
+		return Route{}, false
+	}
+	return r, true
 }
 
 // Serves reports whether a route leads to a backend.

@@ -17,14 +17,21 @@ type Snapshot struct {
 	Policy      *policy.Policy
 	Credentials *credential.Store
 	Routes      *route.Table     // routes of all objects, built-in objects included
-	IDs         []object.ID      // objects of tenants, sorted
+	IDs         []object.ID      // objects of tenants, sorted; a keyed object with [object.AnyKey]
 	Listed      *policy.Listings // objects that each caller may see
 }
 
 // SetRoutes replaces the routes, the ids and the listings. Listings of before are kept if they still hold. before may
 // be nil.
 func (s *Snapshot) SetRoutes(tenants, builtin map[object.ID]route.Route, before *policy.Listings) {
-	s.IDs = slices.Sorted(maps.Keys(tenants))
+	s.IDs = make([]object.ID, 0, len(tenants))
+	for id, r := range tenants {
+		if r.Keyed {
+			id = id.WithKey(object.AnyKey)
+		}
+		s.IDs = append(s.IDs, id)
+	}
+	slices.Sort(s.IDs)
 	all := maps.Clone(tenants)
 	maps.Copy(all, builtin)
 	s.Routes = route.New(all)

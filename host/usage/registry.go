@@ -89,11 +89,12 @@ func (r *Registry) Add(ids []object.ID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.Current.Load()
-	if !slices.ContainsFunc(ids, func(id object.ID) bool { return old.Objects[id] == nil }) {
+	if !slices.ContainsFunc(ids, func(id object.ID) bool { return old.Objects[id.Family()] == nil }) {
 		return
 	}
 	next := &Counters{maps.Clone(old.Tenants), maps.Clone(old.Objects)}
 	for _, id := range ids {
+		id = id.Family()
 		t := next.Tenants[id.Tenant()]
 		if t == nil {
 			t = new(TenantCounters)
@@ -126,6 +127,10 @@ func (r *Registry) Tenant(name object.Tenant) *TenantCounters {
 // could fill the registry with names that they make up.
 func (r *Registry) Object(id object.ID) *ObjectCounters {
 	b := r.Current.Load()
+	if c := b.Objects[id]; c != nil {
+		return c
+	}
+	id = id.Family() // all keys have one counter
 	if c := b.Objects[id]; c != nil {
 		return c
 	}

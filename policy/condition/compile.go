@@ -25,6 +25,7 @@ type Condition struct {
 	UsesMethod     bool
 	UsesObject     bool
 	UsesCommonName bool
+	Keys           []string // constants that object.key is compared with
 	eval           func(*Context) (bool, error)
 }
 
@@ -94,6 +95,7 @@ func Compile(r *syntax.Reader, expr hclsyntax.Expression, scope Scope, decl Decl
 		Source:         strings.Join(strings.Fields(text), " "),
 		UsesMethod:     c.usesMethod,
 		UsesObject:     c.usesObject,
+		Keys:           c.keys,
 		UsesCommonName: c.usesCommonName,
 		eval:           t.truth,
 	}
@@ -107,6 +109,7 @@ type compiler struct {
 	usesMethod     bool
 	usesObject     bool
 	usesCommonName bool
+	keys           []string // constants that object.key is compared with
 }
 
 // fail reports a problem and returns no term.
@@ -221,7 +224,7 @@ func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 			"when: unknown variable %q", name)
 	}
 	c.usesMethod = c.usesMethod || name == "method"
-	c.usesObject = c.usesObject || name == "object.id" || name == "object.name"
+	c.usesObject = c.usesObject || name == "object.id" || name == "object.name" || name == "object.key"
 	c.usesCommonName = c.usesCommonName || name == "caller.cert.common_name"
 	return term{kind: v.kind, text: v.text, number: v.number, list: v.list, moment: v.when, attr: name,
 		at: e.Range()}, true

@@ -165,7 +165,8 @@ var variables = map[string]variable{
 	"object.id":               {kind: textKind, text: stringOf(func(f *Context) string { return string(f.id) })},
 	"object.tenant": {kind: textKind,
 		text: stringOf(func(f *Context) string { return string(f.id.Tenant()) })},
-	"object.name": {kind: textKind, text: stringOf(func(f *Context) string { return f.id.Name() })},
+	"object.name": {kind: textKind, text: stringOf(func(f *Context) string { return f.id.Family().Name() })},
+	"object.key":  {kind: textKind, text: stringOf(func(f *Context) string { return f.id.Key() })},
 	"method": {kind: textKind, text: func(f *Context) (string, error) {
 		if f.Method == "" {
 			return "", unknownError("method")

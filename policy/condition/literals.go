@@ -55,12 +55,17 @@ func (c *compiler) checkLiteral(attr, s string, at hcl.Range) bool {
 	case "caller.tenant", "object.tenant":
 		c.decl.CheckTenant(object.Tenant(s), e, attr)
 	case "object.id":
-		id, err := object.ParseID(s)
+		id, err := object.ParseTarget(s)
 		if err != nil {
 			c.problems.Add(at, "write <tenant>.<name>", "%s: %q is not an object id", attr, s)
 			break
 		}
 		c.decl.CheckTenant(id.Tenant(), e, attr)
+	case "object.key":
+		if !object.ValidKey(s) && s != "" {
+			c.problems.Add(at, keyHint, "%s is never %q", attr, s)
+		}
+		c.keys = append(c.keys, s)
 	case "method":
 		if !object.Method(s).Callable() {
 			c.problems.Add(at, "write a letter, then letters, digits and '_'", "%s: %q can never be called", attr, s)
@@ -121,9 +126,15 @@ func (c *compiler) canMatch(attr, s string, first bool) (hint string, ok bool) {
 		return problem.OneOf(s, tenants), oneHas(tenants)
 	case "object.name":
 		return names, namesCanMatch(s, first)
+	case "object.key":
+		return keyHint, keyCanMatch(s, first)
 	case "object.id":
+		if name, key, keyed := strings.Cut(s, ":"); keyed {
+			hint, ok := c.canMatch(attr, name, first)
+			return hint, ok && keyCanMatch(key, first || name == "")
+		}
 		if !first {
-			return names, namesCanMatch(s, first)
+			return names, namesCanMatch(s, first) || keyCanMatch(s, first)
 		}
 		tenant, rest, whole := strings.Cut(s, ".")
 		tenants := c.decl.Tenants()
@@ -169,6 +180,14 @@ func (c *compiler) principalCanMatch(s string, first bool, oneHas func([]string)
 		return c.canMatch("object.id", id, first)
 	}
 	return problem.OneOf(s, all), false
+}
+
+// keyHint describes the valid keys.
+const keyHint = "write letters, digits, '_', '-', '.' and '~', the first one a letter, a digit or '_'"
+
+// keyCanMatch reports whether a key can begin (first) or end with s.
+func keyCanMatch(s string, first bool) bool {
+	return s == "" || object.ValidKey(s) || !first && object.ValidKey("a"+s)
 }
 
 // namesCanMatch reports whether names joined by dots can begin (first) or end with s.

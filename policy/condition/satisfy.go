@@ -163,6 +163,11 @@ func relate(byAttr map[string][]literal) {
 			continue
 		}
 		byAttr["object.tenant"] = append(byAttr["object.tenant"], literal{atom: &atom{oneOf: []string{tenant}}})
+		if family, key, keyed := strings.Cut(name, ":"); keyed {
+			byAttr["object.name"] = append(byAttr["object.name"], literal{atom: &atom{oneOf: []string{family}}})
+			byAttr["object.key"] = append(byAttr["object.key"], literal{atom: &atom{prefix: &key}})
+			continue
+		}
 		byAttr["object.name"] = append(byAttr["object.name"], literal{atom: &atom{prefix: &name}})
 	}
 }
@@ -194,7 +199,7 @@ func (s *search) holds(attr string, byAttr map[string][]literal) bool {
 		}
 		id := object.ID(v)
 		return attr != "object.id" || allHold(byAttr["object.tenant"], string(id.Tenant())) &&
-			allHold(byAttr["object.name"], id.Name())
+			allHold(byAttr["object.name"], id.Family().Name()) && allHold(byAttr["object.key"], id.Key())
 	})
 }
 

@@ -23,7 +23,7 @@ func (p *Process) Invoke(ctx context.Context, c *object.Call, wall time.Duration
 // Next requests the next item of a stream that the process holds.
 func (p *Process) Next(ctx context.Context, c *object.Call, stream uint64) (object.Reply, bool, error) {
 	p.mu.Lock()
-	wall := p.maxDurations[c.ID] // of all versions: the object may have another one now, or be removed
+	wall := p.maxDurations[c.ID.Family()] // of all versions: the object may have another one now, or be removed
 	p.mu.Unlock()
 	return p.request(ctx, link.Next, stream&streamMask, c, cmp.Or(wall, object.Limits{}.WithDefaults().MaxDuration))
 }

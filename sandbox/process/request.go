@@ -190,7 +190,9 @@ func (p *Process) enter(w *pending, id object.ID) (n uint64, alone bool, err err
 	p.bytes += w.bytes
 	p.sweepLocked()
 	if id != "" && p.active[id] == nil {
-		p.load(id)
+		if family := id.Family(); p.active[family] == nil {
+			p.load(family)
+		}
 	}
 	return n, len(p.pending) == 1, nil
 }

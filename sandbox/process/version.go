@@ -246,5 +246,6 @@ func (p *Process) send(typ link.Type, v uint64) {
 func (p *Process) hasObject(id object.ID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.maxDurations[id] > 0
+	family, key, keyed := id.Split()
+	return p.maxDurations[family] > 0 && (!keyed || object.ValidKey(key))
 }

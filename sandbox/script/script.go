@@ -5,6 +5,7 @@ package script
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"sync/atomic"
 
 	"github.com/hearthhost/hearth/object"
@@ -31,8 +32,9 @@ type Version struct {
 	Libs   *Libs
 	Limits object.Limits // none is zero
 
-	number    uint64
-	described atomic.Pointer[object.Description]
+	number     uint64
+	looksKeyed bool // the source has the setting of a keyed object
+	described  atomic.Pointer[object.Description]
 }
 
 var numbers atomic.Uint64 // last number of a version or of modules
@@ -44,7 +46,14 @@ func NewLibs(scripts map[string]Script) *Libs {
 
 // NewVersion returns a version of an object. A zero limit has its default.
 func NewVersion(id object.ID, s Script, libs *Libs, limits object.Limits) *Version {
-	return &Version{ID: id, Script: s, Libs: libs, Limits: limits.WithDefaults(), number: numbers.Add(1)}
+	return &Version{
+		ID:         id,
+		Script:     s,
+		Libs:       libs,
+		Limits:     limits.WithDefaults(),
+		number:     numbers.Add(1),
+		looksKeyed: keyedSetting.Match(s.Source),
+	}
 }
 
 // Number returns the id of the modules on a link. It is unique in this process.
@@ -70,6 +79,29 @@ func (v *Version) Describe(doc []byte) (*object.Description, error) {
 	v.described.Store(d)
 	return d, nil
 }
+
+// Mode returns the mode of the object, "" before Describe decoded a description. v may be nil.
+func (v *Version) Mode() object.InstanceMode {
+	if v == nil {
+		return ""
+	}
+	if d := v.described.Load(); d != nil {
+		return d.Instance
+	}
+	return ""
+}
+
+// Keyed reports whether the object is keyed. Before its mode is known, the source decides: it has the setting
+// instance = "keyed". v may be nil.
+func (v *Version) Keyed() bool {
+	if mode := v.Mode(); mode != "" {
+		return mode == object.Keyed
+	}
+	return v != nil && v.looksKeyed
+}
+
+// keyedSetting matches the setting of a keyed object in a script.
+var keyedSetting = regexp.MustCompile(`instance\s*=\s*["']keyed["']`)
 
 // LoadError is an error of a script, with its place.
 type LoadError struct{ Msg string }

@@ -46,7 +46,7 @@ func (l *Log) Op(id object.ID, op link.Op, d *link.Decoder) error {
 		}
 	case link.LogDropped:
 		if n := d.Dropped(); d.Err == nil {
-			l.lines.of(id).dropped += int(n)
+			l.lines.of(id.Family()).dropped += int(n)
 			l.cfg.Account.DroppedLines(n)
 		}
 	case link.LogLost:
@@ -111,6 +111,7 @@ func (c counts) of(id object.ID) *count {
 // allow reports whether one more line about an object may be logged, and counts it. The next line that is logged
 // reports how many were dropped.
 func (l *Log) allow(in counts, id object.ID) bool {
+	id = id.Family() // all keys have one limit
 	c := in.of(id)
 	if now := time.Now(); now.Sub(c.since) >= time.Second {
 		l.reportDropped(id, c)

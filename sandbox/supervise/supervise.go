@@ -57,8 +57,14 @@ func New(cfg Config, objects ...*script.Version) *Tenant {
 // Has reports whether an object is in use.
 func (t *Tenant) Has(id object.ID) bool { return t.version(id) != nil }
 
-// version returns the version of an object that is in use, nil if there is no such object.
-func (t *Tenant) version(id object.ID) *script.Version { return (*t.objects.Load())[id] }
+// version returns the version of an object that is in use, nil if there is no such object. id may have a key.
+func (t *Tenant) version(id object.ID) *script.Version {
+	all := *t.objects.Load()
+	if v := all[id]; v != nil {
+		return v
+	}
+	return all[id.Family()]
+}
 
 // live returns the running process, or starts one. After a crash it fails with CodeUnavailable until the back-off is
 // over. staging is set to load a new version, which is possible during quarantine.
@@ -217,17 +223,30 @@ func (t *Tenant) Describe(ctx context.Context, id object.ID) (*object.Descriptio
 		return nil, errUnknown
 	}
 	if d := v.Description(); d != nil {
-		return d, nil
+		return described(id, d)
 	}
 	p, err := t.live(false)
 	if err != nil {
 		return nil, err
 	}
-	return p.Describe(ctx, v)
+	d, err := p.Describe(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	return described(id, d)
+}
+
+// described returns the description of an object for an id. It is an error if the id has a key and the object is not
+// keyed, or the other way round.
+func described(id object.ID, d *object.Description) (*object.Description, error) {
+	if _, _, keyed := id.Split(); keyed != (d.Instance == object.Keyed) {
+		return nil, errUnknown
+	}
+	return d, nil
 }
 
 // errUnknown is the answer to a request for an object that the tenant does not have.
-var errUnknown = object.Errorf(object.CodeNotFound, "unknown object")
+var errUnknown = &object.Error{Code: object.CodeNotFound, Reason: object.ReasonObject, Msg: "unknown object"}
 
 // Invoke implements [object.Backend].
 func (t *Tenant) Invoke(ctx context.Context, c *object.Call) (object.Reply, error) {

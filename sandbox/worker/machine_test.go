@@ -68,9 +68,9 @@ func (m *machine) newVersion(t *rapid.T, request uint64) *modelVersion {
 	m.p.load(request, &link.Version{
 		Number: v.number, Libs: v.number, ID: v.id, File: "x.lua", Source: []byte(v.source()),
 		Limits: object.Limits{
-			Steps: modelSteps, Queue: modelQueue, Parallel: modelParallel, Sessions: modelSessions, Instances: modelKeys,
-			InstanceIdle: modelIdle,
-			MaxDuration:  1000 * time.Hour, LogLines: 1000,
+			Steps: modelSteps, Queue: modelQueue, Parallel: modelParallel, Sessions: modelSessions,
+			Instances: modelKeys, InstanceIdle: modelIdle,
+			MaxDuration: 1000 * time.Hour, LogLines: 1000,
 		},
 	}, nil)
 	return v

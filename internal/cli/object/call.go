@@ -295,6 +295,9 @@ func (r caller) callHint(ctx context.Context, c *client.Client, id object.ID, re
 		}
 		return ""
 	}
+	if hint := keyHint(ctx, c, id); hint != "" {
+		return hint
+	}
 	if len(rest) != 1 {
 		return ""
 	}
@@ -303,6 +306,21 @@ func (r caller) callHint(ctx context.Context, c *client.Client, id object.ID, re
 		return ""
 	}
 	return fmt.Sprintf("%s is an attribute; run hearth call %s --get %s%s", rest[0], id, rest[0], r.Again())
+}
+
+// keyHint returns a hint for an id without a key of a keyed object that the caller may call, or for an id with a key of
+// another object.
+func keyHint(ctx context.Context, c *client.Client, id object.ID) string {
+	family, _, keyed := id.Split()
+	ids, err := registered(ctx, c)
+	switch {
+	case err != nil:
+	case slices.Contains(ids, string(family.WithKey(object.AnyKey))) && (!keyed || !object.ValidKey(id.Key())):
+		return fmt.Sprintf("%s is keyed: add a key to its id, as in %s", family, family.WithKey("alice"))
+	case keyed && slices.Contains(ids, string(family)):
+		return fmt.Sprintf("%s is not keyed: call it without a key", family)
+	}
+	return ""
 }
 
 // completeMembers completes an object, then its methods.

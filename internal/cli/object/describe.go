@@ -85,6 +85,7 @@ var instanceText = map[object.InstanceMode]string{
 	object.Single:  "one for all callers, one call at a time",
 	object.Session: "one for each connection",
 	object.PerCall: "a new one for each call",
+	object.Keyed:   "one for each key, one call of a key at a time",
 }
 
 func printDescription(w io.Writer, d object.Description) {

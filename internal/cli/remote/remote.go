@@ -219,12 +219,15 @@ func ran(e *client.CallError) string {
 	}
 }
 
-// ParseObject parses the id of an object, also of a built-in one.
+// ParseObject parses the id of an object, also of a built-in one, of an instance of a keyed object, or of a keyed
+// object as listings show it.
 func ParseObject(s string) (object.ID, error) {
 	if id := object.ID(s); id == object.Daemon || id == object.NameServer {
 		return id, nil
 	}
-	id, err := object.ParseID(s)
+	family, _ := strings.CutSuffix(s, ":"+object.AnyKey)
+	_, err := object.ParseTarget(family)
+	id := object.ID(s)
 	if err != nil {
 		return "", cli.Usagef("%w; hearth ls lists the objects that you may call", err)
 	}

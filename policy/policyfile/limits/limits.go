@@ -86,10 +86,13 @@ func (t *Tenant) ReadObject(id object.ID, b *hclsyntax.Block) {
 
 // objectLimits are the limits of an object, except its memory.
 var objectLimits = []string{"steps", "max_duration", "source", "arguments", "result", "depth", "coroutines", "queue",
-	"parallel", "sessions", "log_lines", "store_value"}
+	"parallel", "sessions", "instances", "instance_idle", "log_lines", "store_value"}
 
 // maxDuration is the longest duration of a call. Callers do not wait longer.
 const maxDuration = 30 * time.Second
+
+// maxInstanceIdle is the longest time without calls that an instance of a keyed object may exist.
+const maxInstanceIdle = 24 * time.Hour
 
 // limits reads the limits of objects.
 func (t *Tenant) limits(a syntax.Attributes) object.Limits {
@@ -103,6 +106,14 @@ func (t *Tenant) limits(a syntax.Attributes) object.Limits {
 				maxDuration)
 		}
 		l.MaxDuration = d
+	}
+	if s, at, ok := r.Text(a, "instance_idle"); ok {
+		d, err := time.ParseDuration(s)
+		if err != nil || d < time.Second || d > maxInstanceIdle {
+			r.Problems.Add(at, `write "60s" or "10m"`, "instance_idle: %q: must be a duration from 1s to %s", s,
+				maxInstanceIdle)
+		}
+		l.InstanceIdle = d
 	}
 	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes,
 		"result": &l.ResultBytes, "store_value": &l.StoreValue} {
@@ -118,7 +129,8 @@ func (t *Tenant) limits(a syntax.Attributes) object.Limits {
 		}
 	}
 	for name, to := range map[string]*int{"depth": &l.CallDepth, "coroutines": &l.Coroutines, "queue": &l.Queue,
-		"parallel": &l.Parallel, "sessions": &l.Sessions, "log_lines": &l.LogLines} {
+		"parallel": &l.Parallel, "sessions": &l.Sessions,
+		"instances": &l.Instances, "log_lines": &l.LogLines} {
 		*to, _ = r.Count(a, name)
 	}
 	return l

@@ -96,7 +96,7 @@ func (o *objectVersion) unloadLocked(a *actor, since time.Time) *handoverState {
 	return e
 }
 
-// unloaded tells the waiting actors that an unloaded one has ended.
+// unloaded lets the actors continue that wait for the end of this one.
 func (a *actor) unloaded() {
 	if a.keyed == nil {
 		return

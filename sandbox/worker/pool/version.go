@@ -301,8 +301,8 @@ func (o *objectVersion) retire(successor *objectVersion) {
 	})
 }
 
-// follow makes o the successor of old, whose instance hands over state; nil if it has no instance. before has the states
-// of a keyed object's instances. o has no job yet.
+// follow makes o the successor of old, whose instance hands over state; nil if it has no instance. before has the
+// states of a keyed object's instances. o has no job yet.
 func (o *objectVersion) follow(old *objectVersion, state *handoverState, before map[object.ID]*handoverState) {
 	sessions := old.holdsSessions()
 	o.mu.Lock()
