@@ -105,7 +105,7 @@ func (p *Program) emptyState() *State {
 	})
 	s.modules = modules.NewLoader(s.vm, p.modules, p.services.Shown)
 	s.durable = durable.New(durable.Config{
-		Object:   func() object.ID { return s.p.id },
+		Object:   func() object.ID { return s.id },
 		MaxValue: p.limits.StoreValue,
 		Services: p.services,
 		Types:    s.types,
