@@ -197,7 +197,7 @@ func TestKeyedListing(t *testing.T) {
 		`objects = ["acme.cart:7"]`: {"acme.cart:*"},
 		`objects = ["acme.cart*"]`:  {"acme.cart:*"},
 		`objects = ["acme.cart"]`:   nil,
-		`objects = ["other.*"]`:     nil,
+		`objects = ["other.x*"]`:    nil,
 		`objects = ["acme.cart:*"]
 		 when = object.key == "7"`: {"acme.cart:*"},
 		`objects = ["acme.cart:*"]
