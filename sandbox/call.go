@@ -59,7 +59,7 @@ func (s *State) Call(ctx context.Context, r *Request) (out Outcome, err error) {
 		return Outcome{}, &object.Error{Code: object.CodeInternal,
 			Err: errors.New("sandbox: a call without an instance")}
 	}
-	if r.Once && s.p.Mode() != object.Single {
+	if mode := s.p.Mode(); r.Once && mode != object.Single && mode != object.Keyed {
 		return Outcome{}, errNotOnce
 	}
 	s.enter(ctx, r)

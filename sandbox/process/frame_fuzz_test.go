@@ -118,7 +118,8 @@ func FuzzFrame(f *testing.F) {
 			case 2:
 				want.Corr, want.Chain = [16]byte{1}, []object.ID{"acme.first"}
 			}
-			if known := p.maxDurations[from.Object.Family()] > 0; err != nil || !known || !reflect.DeepEqual(from, want) {
+			known := p.maxDurations[from.Object.Family()] > 0
+			if err != nil || !known || !reflect.DeepEqual(from, want) {
 				t.Errorf("an op runs for %+v, want %+v; %v", from, want, err)
 			}
 		default:
