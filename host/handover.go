@@ -6,9 +6,11 @@ import (
 	"net"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/upgrade"
+	"github.com/hearthhost/hearth/object"
 )
 
 // Host is the server that [upgrade.Upgrader] upgrades.
@@ -114,12 +116,16 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 	go func() { _ = h.Reload(reloading) }() // errors are in the log
 	yielding, stopYielding := context.WithCancel(context.WithoutCancel(ctx))
 	h.yielding = stopYielding // the drain ends it after the last call
-	go h.store.Retire(yielding, storePatience)
+	requested := make(chan struct{})
+	request := sync.OnceFunc(func() { close(requested) })
+	go h.store.Retire(yielding, storePatience, func(object.Tenant) { request() })
 	timer := time.NewTimer(r.drain)
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-timer.C:
+	case <-requested: // calls here could not use that store any longer: clients connect again, to the new host
+		h.log.Info("open connections end: the new process requests durable state")
 	case <-ctx.Done():
 	}
 }

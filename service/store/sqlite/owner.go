@@ -155,8 +155,8 @@ func (e *Engine) owned() (files []*file) {
 
 // Retire makes the engine give up its stores to the process that replaces this one. From then on it acquires no store.
 // Each store that another process requests is released when it has not been used for a moment, or after patience.
-// Retire returns when ctx is done.
-func (e *Engine) Retire(ctx context.Context, patience time.Duration) {
+// onRequest, if not nil, is called when a store is requested. Retire returns when ctx is done.
+func (e *Engine) Retire(ctx context.Context, patience time.Duration, onRequest func(object.Tenant)) {
 	e.retired.Store(true)
 	requested := map[object.Tenant]time.Time{} // time of the first request
 	tick := time.NewTicker(acquireInterval)
@@ -172,6 +172,9 @@ func (e *Engine) Retire(ctx context.Context, patience time.Duration) {
 			if !ok {
 				since = time.Now()
 				requested[tenant] = since
+				if onRequest != nil {
+					onRequest(tenant)
+				}
 			}
 			if !e.quiet(tenant) && time.Since(since) < patience {
 				continue
