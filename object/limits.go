@@ -31,8 +31,8 @@ type Limits struct {
 	Parallel int `json:"parallel,omitempty"`
 	// Sessions bounds the instances of an object of mode "session"; default 1,000.
 	Sessions int `json:"sessions,omitempty"`
-	// Instances bounds the instances of an object of mode "keyed" that exist at a time; default 10,000. A call of a
-	// further key ends the instance that has been idle longest.
+	// Instances bounds the instances of an object of mode "keyed" that exist at a time; default 2,000. A call of a
+	// further key ends the instance that has been idle longest. An instance takes at least 68 KB of a worker.
 	Instances int `json:"instances,omitempty"`
 	// InstanceIdle is the time without calls after which an instance of an object of mode "keyed" ends; default 60 s.
 	InstanceIdle time.Duration `json:"instance_idle,omitempty"`
@@ -85,7 +85,7 @@ func (l Limits) WithDefaults() Limits {
 	l.Queue = orDefault(l.Queue, 256)
 	l.Parallel = orDefault(l.Parallel, 64)
 	l.Sessions = orDefault(l.Sessions, 1000)
-	l.Instances = orDefault(l.Instances, 10_000)
+	l.Instances = orDefault(l.Instances, 2000)
 	l.InstanceIdle = orDefault(l.InstanceIdle, time.Minute)
 	l.LogLines = orDefault(l.LogLines, 100)
 	l.StoreBytes = orDefault(l.StoreBytes, 64<<20)
