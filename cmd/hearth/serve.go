@@ -97,7 +97,7 @@ func newServe(env *process.Environment) *cobra.Command {
 	fl.StringVar(&f.readyFile, "ready-file", "",
 		"write the addresses to this file, one a line, when the host listens")
 	fl.IntVar(&f.prewarm, "prewarm", defaultPrewarm,
-		"number of prewarmed workers, which make a tenant's first call fast; some 4 MB each")
+		"number of prewarmed workers, which make a tenant's first call fast; some 2 MB each")
 	return cmd
 }
 
