@@ -41,3 +41,32 @@ func TestTable(t *testing.T) {
 		t.Error("a table without routes has some")
 	}
 }
+
+// TestKeys looks up ids with and without a key. A route whose mode is not known leads to both if a script may be keyed.
+func TestKeys(t *testing.T) {
+	b := &backend{}
+	table := route.New(map[object.ID]route.Route{
+		"acme.cart":    {Backend: b, Script: true, Mode: object.Keyed, Keyed: true},
+		"acme.plain":   {Backend: b, Script: true, Mode: object.Single},
+		"acme.unknown": {Backend: b, Script: true},
+		"acme.plugin":  {Backend: b},
+	})
+	for id, want := range map[object.ID]bool{
+		"acme.cart": false, "acme.cart:alice": true, "acme.cart:*": false, "acme.cart:": false, "acme.cart:a:b": false,
+		"acme.plain": true, "acme.plain:alice": false,
+		"acme.unknown": true, "acme.unknown:alice": true, "acme.unknown:-": false,
+		"acme.plugin": true, "acme.plugin:alice": false,
+		"acme.none:alice": false, ":alice": false,
+	} {
+		if _, ok := table.Lookup(id); ok != want {
+			t.Errorf("Lookup(%q): %v, want %v", id, ok, want)
+		}
+	}
+	for id, want := range map[object.ID]bool{
+		"acme.cart:*": true, "acme.cart:alice": true, "acme.cart": false, "acme.plain:*": false, "acme.plain": true,
+	} {
+		if _, ok := table.Listed(id); ok != want {
+			t.Errorf("Listed(%q): %v, want %v", id, ok, want)
+		}
+	}
+}
