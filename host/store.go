@@ -54,7 +54,7 @@ func (h *Host) storeLimits(id object.ID) store.Limits {
 	if settings == nil {
 		return store.Limits{}
 	}
-	limits := settings.Limits(id).WithDefaults()
+	limits := settings.Limits(id.Family()).WithDefaults()
 	return store.Limits{
 		ValueBytes:  limits.StoreValue,
 		ObjectBytes: limits.StoreBytes,
