@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -29,7 +31,7 @@ type exchange struct {
 
 // hearthExchange returns a call, or a batch if batch is more than 1, in the messages of Pyro4 with serpent. The
 // messages are those of a Pyro4 client. The host puts a random correlation id on each answer.
-func hearthExchange(w *work, batch int) (*exchange, error) {
+func hearthExchange(id object.ID, w *work, batch int) (*exchange, error) {
 	ser := codec.ByID(codec.Serpent)
 	request := wire.Message{
 		Protocol:   wire.Pyro4,
@@ -41,7 +43,7 @@ func hearthExchange(w *work, batch int) (*exchange, error) {
 	answer.Type, answer.HasCorr = wire.Result, true
 	params, result, err := arguments(w), w.result(), error(nil)
 	if batch == 1 {
-		request.Payload, err = pyro.AppendCall(ser, nil, workID, w.method, params, nil, false)
+		request.Payload, err = pyro.AppendCall(ser, nil, string(id), w.method, params, nil, false)
 	} else {
 		calls, results := make([]any, batch), make([]any, batch)
 		for i := range calls {
@@ -50,7 +52,7 @@ func hearthExchange(w *work, batch int) (*exchange, error) {
 		}
 		request.Flags, answer.Flags = wire.Batch, wire.Batch
 		result = results
-		request.Payload, err = pyro.AppendCall(ser, nil, workID, "<batch>", calls, nil, true)
+		request.Payload, err = pyro.AppendCall(ser, nil, string(id), "<batch>", calls, nil, true)
 	}
 	if err != nil {
 		return nil, err
@@ -112,7 +114,8 @@ func (w *byteWriter) Write(p []byte) (int, error) {
 type leanLoad struct {
 	Subject string // nameHearth or nameRedis
 	Address string
-	Work    string // name of add or echo
+	Object  object.ID // of Hearth; "" is workID
+	Work    string    // name of add or echo
 	Conns   int
 	Batch   int
 	Each    time.Duration
@@ -124,6 +127,23 @@ const leanCommand = "generate"
 // measureLean measures with the lean load generator in a separate process.
 func (p *peer) measureLean(ctx context.Context, l leanLoad) (*sample, error) {
 	l.Subject, l.Address = p.name, p.address
+	cmd, err := l.command()
+	if err != nil {
+		return nil, err
+	}
+	s, err := measureProcesses(ctx, p.pid, nameLean, []*exec.Cmd{cmd})
+	if err != nil {
+		return nil, err
+	}
+	s.calls *= l.Batch
+	return s, nil
+}
+
+// nameLean is the name of the generator in errors.
+const nameLean = "the lean load generator"
+
+// command returns the command of the generator.
+func (l *leanLoad) command() (*exec.Cmd, error) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
@@ -132,13 +152,7 @@ func (p *peer) measureLean(ctx context.Context, l leanLoad) (*sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, leanCommand, string(text)) //nolint:gosec,noctx // this program; stop ends it
-	s, err := measureProcesses(ctx, p.pid, "the lean load generator", []*exec.Cmd{cmd})
-	if err != nil {
-		return nil, err
-	}
-	s.calls *= l.Batch
-	return s, nil
+	return exec.Command(self, leanCommand, string(text)), nil //nolint:gosec,noctx // this program; stop ends it
 }
 
 // generate is the process of the lean load generator. It prints "ready" after one exchange per connection, waits for a
@@ -156,7 +170,7 @@ func generate(ctx context.Context, args string, in io.Reader, out io.Writer) err
 	x, connect := redisExchange(w, l.Batch), func(net.Conn) error { return nil }
 	if l.Subject == nameHearth {
 		var err error
-		x, err = hearthExchange(w, l.Batch)
+		x, err = hearthExchange(cmp.Or(l.Object, workID), w, l.Batch)
 		if err != nil {
 			return err
 		}

@@ -91,7 +91,7 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 		}
 	}()
 	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.checkAudit, b.connections,
-		b.objects} {
+		b.objects, b.neighbours} {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return b, cause // the step's error is only a consequence
