@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/host"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -55,6 +56,112 @@ func TestIdleConnectionsHaveNoGoroutines(t *testing.T) {
 		c.call(t, 0, "acme.list", "put", "y")
 		if c.read(t); string(c.lastReply.Payload) != fmt.Sprint(conns/2+i+1) {
 			t.Fatalf("put of connection %d = %s, want %d", i, c.lastReply.Payload, conns/2+i+1)
+		}
+	}
+}
+
+// twoTenants permits the calls of two tenants with the object list each.
+const twoTenants = everything + `
+permit "owner may call other" {
+  principals = ["owner"]
+  objects    = ["other.list"]
+  methods    = ["put", "take"]
+}
+`
+
+// contended starts a host with the object list in two tenants.
+func contended(t *testing.T) *host.Host {
+	t.Helper()
+	h, _ := startHost(t, twoTenants, script(t, "acme/list.lua", list), script(t, "other/list.lua", list))
+	return h
+}
+
+// TestContentionNeedsNoGoroutines calls two tenants in turn over many connections. The connections stay parked although
+// the tenants contend.
+func TestContentionNeedsNoGoroutines(t *testing.T) {
+	if *goroutines {
+		t.Skip("SKIPPED: the host runs without an event loop")
+	}
+	h := contended(t)
+	const conns = 50
+	before := runtime.NumGoroutine()
+	all := make([]*rawClient, conns)
+	for i := range all {
+		all[i] = pyroConn(t, h.Addrs()[0])
+	}
+	turn, most := 0, 0
+	for try := range 1000 { // the goroutines of the handshakes end soon
+		for i, c := range all {
+			c.call(t, 0, []string{"acme.list", "other.list"}[(i+turn)%2], "put", "x")
+			c.read(t)
+			if string(c.lastReply.Payload) != fmt.Sprint(try*conns/2+i/2+1) {
+				t.Fatalf("put of connection %d = %s", i, c.lastReply.Payload)
+			}
+		}
+		turn++
+		if most = runtime.NumGoroutine() - before; most < conns/2 {
+			return
+		}
+	}
+	t.Errorf("%d connections have %d goroutines", conns, most)
+}
+
+// TestContendedCallsRunOnce floods two tenants over connections that change between them, with denied calls in between
+// and clients that close without reading the answer. Each answered call runs once, in the order of its connection.
+func TestContendedCallsRunOnce(t *testing.T) {
+	h := contended(t)
+	const conns, calls = 40, 40
+	objects := []string{"acme.list", "other.list"}
+	var wg sync.WaitGroup
+	for n := range conns {
+		c := pyroConn(t, h.Addrs()[0])
+		wg.Go(func() {
+			for i := range calls {
+				switch {
+				case i%8 == 7: // denied
+					c.call(t, 0, "other.list", "hold", "")
+					if c.read(t); c.lastReply.Flags&wire.Exception == 0 {
+						t.Errorf("hold = %s", c.lastReply.Payload)
+					}
+				case n%4 == 3 && i == calls/2:
+					c.call(t, 0, objects[n%2], "put", "unread")
+					c.Close()
+					return
+				default:
+					c.call(t, 0, objects[(n+i/(1+n%3))%2], "put", fmt.Sprintf("<%d.%d>", n, i))
+					if c.read(t); c.lastReply.Flags&wire.Exception != 0 {
+						t.Errorf("put = %s", c.lastReply.Payload)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	c := pyroConn(t, h.Addrs()[0])
+	lists := make([]string, len(objects))
+	for i, id := range objects {
+		c.call(t, 0, id, "take", "")
+		c.read(t)
+		lists[i] = string(c.lastReply.Payload)
+	}
+	for n := range conns {
+		last := []int{-1, -1}
+		for i := range calls {
+			if i%8 == 7 {
+				continue
+			}
+			if n%4 == 3 && i == calls/2 {
+				break
+			}
+			to, item := (n+i/(1+n%3))%2, fmt.Sprintf("<%d.%d>", n, i)
+			if count := strings.Count(lists[to], item); count != 1 {
+				t.Errorf("call %s ran %d times", item, count)
+			}
+			if at := strings.Index(lists[to], item); at < last[to] {
+				t.Errorf("call %s ran before an earlier one", item)
+			} else {
+				last[to] = at
+			}
 		}
 	}
 }

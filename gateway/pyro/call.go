@@ -100,7 +100,7 @@ func (c *conn) answerError(answer *wire.Message, ser codec.Serializer, call *obj
 // takeSlot waits for a slot of the connection's own share of the fair queue.
 func (c *conn) takeSlot(now time.Time) {
 	c.flow, c.weight = c.session.Flow(), 1
-	c.s.queue.Switch(&c.slot, c.flow, c.weight, now)
+	c.s.queue.Acquire(&c.slot, c.flow, c.weight, now)
 }
 
 // closes reports whether a Python daemon closes the connection after a reply with this error. Pyro clients expect that.

@@ -1,6 +1,7 @@
 package pyro
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -18,8 +19,11 @@ import (
 // A connection that waits for its next message is parked in an event loop: it has no goroutine and no buffers. The loop
 // reads the bytes that arrive. If they are one small ordinary call of a running object, the loop runs the call and
 // writes the answer. Everything else gets a goroutine, which begins with the bytes that the loop has read: larger and
-// partial messages, oneways, pings, contention of tenants, errors, cold objects, a peer that does not read, the end.
-// The goroutine parks the connection again when no message is left.
+// partial messages, oneways, pings, errors, cold objects, a peer that does not read, the end. The goroutine parks the
+// connection again when no message is left.
+//
+// While tenants contend, a connection whose next message has arrived waits for a slot of the fair queue: first in the
+// flow of its last call, before the message is read, and if the call belongs to another flow, in that one.
 
 // Loop runs the parked connections of an event loop. Its fields belong to the loop's goroutine.
 type Loop struct {
@@ -80,15 +84,19 @@ type parked struct {
 	async  *dispatch.Async // runs the calls of the loop; nil until the connection is parked for the first time
 	answer wire.Message    // to the running call
 	ser    codec.Serializer
-	busy   bool // a call runs
-	event  bool // an event came that was not handled yet
+	busy   bool   // a call runs
+	queued bool   // the connection waits for a slot
+	event  bool   // an event came during that, and was not handled yet
+	end    bool   // the event may be the end of the stream
+	held   []byte // message of a call that waits for its slot; nil: no message was read
+	turn   func() // takeTurn, made once
 }
 
 // park gives the connection to its loop. It reports false if the connection must keep its goroutine: it has signed
-// messages, bytes have arrived, or tenants contend.
+// messages, or bytes have arrived.
 func (c *conn) park() bool {
-	if c.parked.loop == nil || c.in.Buffered() > 0 || c.peer.Legacy != nil || !c.partBy.IsZero() ||
-		c.s.queue.Contended(time.Now()) || !c.adopt() || !c.socket.Idle() {
+	if c.parked.loop == nil || c.in.Buffered() > 0 || c.peer.Legacy != nil || !c.partBy.IsZero() || !c.adopt() ||
+		!c.socket.Idle() {
 		return false
 	}
 	c.s.queue.Release(&c.slot, false)
@@ -112,7 +120,8 @@ func (c *conn) adopt() bool {
 		p.loop = nil // do not try again
 		return false
 	}
-	p.async = c.s.dispatch.NewAsync(c.ctx, c.answered)
+	p.turn = c.takeTurn
+	p.async = c.s.dispatch.NewAsync(c.ctx, c.hasSlot, c.answered)
 	context.AfterFunc(c.ctx, func() { events.Post(c.cancelParked) })
 	return true
 }
@@ -130,7 +139,9 @@ func (c *conn) unpark(first func() bool) {
 	c.socket.Unpark()
 	c.waiting.Store(false)
 	go func() { // ends when the connection ends or is parked again
-		if first() {
+		more := first()
+		c.s.queue.Release(&c.slot, true)
+		if more {
 			c.run()
 		} else {
 			c.finish()
@@ -154,28 +165,68 @@ func (c *conn) unparkEnd() { c.unpark(func() bool { return false }) }
 // Ready implements [loop.Handler].
 func (c *conn) Ready(end bool) {
 	p := &c.parked
-	if p.busy {
-		p.event = true
+	p.event, p.end = p.event || p.busy || p.queued, p.end || end
+	if p.busy || p.queued {
 		return
 	}
-	p.event = false
-	l := p.loop
+	now := time.Now()
+	// The next call most likely belongs to the flow of the last one.
+	if c.s.queue.Contended(now) && !c.socket.Draining() &&
+		!c.s.queue.Request(&c.slot, c.flow, c.weight, now, c.hasSlot) {
+		p.queued = true
+		c.waiting.Store(false)
+		return
+	}
+	c.readParked(now)
+}
+
+// hasSlot continues a connection that waited for its slot. It runs in any goroutine.
+func (c *conn) hasSlot() { c.parked.loop.events.Post(c.parked.turn) }
+
+// takeTurn continues a connection that has its slot, in the loop's goroutine.
+func (c *conn) takeTurn() {
+	p := &c.parked
+	p.queued = false
+	held := p.held
+	if held == nil {
+		c.readParked(time.Now())
+		return
+	}
+	p.held = nil
+	room := p.loop.room()
+	if b := room[:copy(room, held)]; !c.startParked(b, time.Now()) {
+		c.unparkMessage(b)
+	}
+}
+
+// room returns memory for a message of the round.
+func (l *Loop) room() []byte {
 	if len(l.in)-l.used <= parkedBytes { // the round still uses the buffer
 		l.in, l.used = make([]byte, arenaBytes), 0
 	}
-	room := l.in[l.used:][:parkedBytes+1]
-	read, more := c.socket.TryRead(room, &l.buffers)
+	return l.in[l.used:][:parkedBytes+1]
+}
+
+// readParked reads the next message and starts its call. The connection has its slot.
+func (c *conn) readParked(now time.Time) {
+	p := &c.parked
+	l, end := p.loop, p.end
+	p.event, p.end = false, false
+	read, more := c.socket.TryRead(l.room(), &l.buffers)
 	switch {
-	case c.socket.Draining(), more, len(read) > 0 && !c.startParked(read):
+	case c.socket.Draining(), more, len(read) > 0 && !c.startParked(read, now):
 		c.unparkMessage(read)
-	case len(read) > 0 && end:
+	case len(read) == 0:
+		c.s.queue.Release(&c.slot, false)
+		c.waiting.Store(true)
+	case end:
 		p.event = true // the end follows
 	}
 }
 
 // startParked starts the call in the bytes, or denies it. It reports false, and has done nothing, if a goroutine must
 // handle them.
-func (c *conn) startParked(b []byte) bool {
+func (c *conn) startParked(b []byte, now time.Time) bool {
 	p := &c.parked
 	l := p.loop
 	l.parser.Reset()
@@ -194,27 +245,27 @@ func (c *conn) startParked(b []byte) bool {
 	p.ser = ser
 	r := &c.req
 	r.Corr, r.Oneway, r.Truncated = p.answer.Corr, false, false
-	p.busy = true
 	c.socket.Await()
-	started, err := p.async.Start(r, time.Now(), l.round)
-	if !started {
-		p.busy = false
-	}
+	progress, err := p.async.Start(r, now, l.round)
 	switch {
-	case started:
+	case progress == dispatch.Left:
+		return false
+	case progress == dispatch.Waiting:
+		p.queued, p.held = true, bytes.Clone(b)
+	case progress == dispatch.Started:
+		p.busy = true
 		c.flow, c.weight = r.Flow, r.Weight
 		l.used += len(b)
 		l.running++
-		c.waiting.Store(false)
-		return true
 	case errors.Is(err, dispatch.ErrRevoked):
 		c.unparkEnd()
 		return true
-	case err != nil: // the call is denied
+	default: // the call is denied
 		c.unpark(func() bool { return c.answerDenied(err) })
 		return true
 	}
-	return false
+	c.waiting.Store(false)
+	return true
 }
 
 // answerDenied records the denial of a call and answers it.
@@ -240,6 +291,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 	p := &c.parked
 	p.busy = false
 	p.loop.running--
+	c.s.queue.Release(&c.slot, true)
 	switch {
 	case err != nil && c.ctx.Err() != nil: // nothing reads the answer
 		c.unparkEnd()

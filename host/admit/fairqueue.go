@@ -58,14 +58,16 @@ type flowQueue struct {
 	index       int     // position in FairQueue.waiting
 }
 
-// Slot is a connection's place in a flow's queue, and then its permission to run a call. The zero value is ready.
+// Slot is a connection's place in a flow's queue, and then its permission to run a call. The zero value is ready. It is
+// not safe for concurrent use.
 type Slot struct {
 	flow        Flow // "" while it neither waits nor is in use
 	weight      float64
 	held        bool
-	granted     time.Time     // time of the grant
+	begun       time.Time     // time of the grant
 	older, next *Slot         // neighbours among held slots, or the next waiting slot
-	ready       chan struct{} // receives a token when a waiting slot is granted
+	granted     func()        // called when the waiting slot is granted; nil: ready receives a token
+	ready       chan struct{} // of a goroutine that waits
 }
 
 // Bounds of the fair queue.
@@ -91,21 +93,58 @@ func (f *FairQueue) Init(slots int) {
 // Contended reports whether calls need slots at this time.
 func (f *FairQueue) Contended(now time.Time) bool { return now.UnixNano() < f.contendedUntil.Load() }
 
-// Switch acquires a slot of a flow. It first releases the slot if it belongs to another flow, and does nothing if it
-// belongs to this flow already.
-func (f *FairQueue) Switch(slot *Slot, flow Flow, weight float64, now time.Time) {
-	if slot.flow != flow {
-		f.Release(slot, false)
-		f.Acquire(slot, flow, weight, now)
+// Acquire waits until a call of a flow may begin. It returns at once, without a slot, while no other flow has calls. It
+// first releases the slot if it belongs to another flow, and does nothing if it belongs to this flow already.
+func (f *FairQueue) Acquire(slot *Slot, flow Flow, weight float64, now time.Time) {
+	if !f.Request(slot, flow, weight, now, nil) {
+		<-slot.ready
 	}
 }
 
-// Pass reports whether a call of a flow may begin without a slot, because no other flow has calls.
-func (f *FairQueue) Pass(flow Flow, now time.Time) bool {
+// Request is Acquire for an event loop, which must not wait. It returns true if the call may begin at once. Otherwise
+// granted is called once, when the call may begin: in any goroutine, possibly before Request returns. granted must not
+// wait and must not use the queue. The caller does not use the slot before that.
+func (f *FairQueue) Request(slot *Slot, flow Flow, weight float64, now time.Time, granted func()) bool {
+	if slot.flow == flow {
+		return true
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if slot.flow != "" {
+		f.releaseLocked(slot, false, now)
+	}
 	f.noteLocked(flow, now)
-	return !f.Contended(now)
+	if !f.Contended(now) {
+		return true
+	}
+	slot.flow, slot.weight = flow, weight
+	q := f.queues[flow]
+	if q == nil {
+		q = &flowQueue{}
+		f.queues[flow] = q
+	}
+	if q.first == nil {
+		q.virtual = max(q.virtual, f.virtualTime) // an idle flow does not accumulate credit
+	}
+	if len(f.waiting) == 0 && f.held < f.slotsLocked() {
+		f.grantLocked(q, slot, now)
+		return true
+	}
+	if slot.granted = granted; granted == nil && slot.ready == nil {
+		slot.ready = make(chan struct{}, 1)
+	}
+	if q.first == nil {
+		q.first, q.last = slot, slot
+		heap.Push(&f.waiting, q) // the heap holds queues with a waiting slot only
+	} else {
+		q.last.next, q.last = slot, slot
+	}
+	f.nextLocked(now) // one more waiting flow may add slots
+	if !f.timerRuns && len(f.waiting) > 0 {
+		f.timerRuns = true
+		f.timer.Reset(maxHold)
+	}
+	return false
 }
 
 // noteLocked notes a call of a flow. Two flows in succession: contention begins or is extended.
@@ -117,46 +156,6 @@ func (f *FairQueue) noteLocked(flow Flow, now time.Time) {
 		f.contendedUntil.Store(now.Add(contendedFor).UnixNano())
 	}
 	f.lastFlow = flow
-}
-
-// Acquire waits until a call of a flow may begin. It returns at once, without a slot, while no other flow has calls.
-func (f *FairQueue) Acquire(slot *Slot, flow Flow, weight float64, now time.Time) {
-	f.mu.Lock()
-	f.noteLocked(flow, now)
-	if !f.Contended(now) {
-		f.mu.Unlock()
-		return
-	}
-	slot.flow, slot.weight = flow, weight
-	slot.next = nil
-	q := f.queues[flow]
-	if q == nil {
-		q = &flowQueue{}
-		f.queues[flow] = q
-	}
-	if q.first == nil {
-		q.virtual = max(q.virtual, f.virtualTime) // an idle flow does not accumulate credit
-	}
-	if len(f.waiting) == 0 && f.held < f.slotsLocked() {
-		f.grantLocked(q, slot, now)
-		f.mu.Unlock()
-		return
-	}
-	if slot.ready == nil {
-		slot.ready = make(chan struct{}, 1)
-	}
-	if q.first == nil {
-		q.first, q.last = slot, slot
-		heap.Push(&f.waiting, q) // the heap holds queues with a waiting slot only
-	} else {
-		q.last.next, q.last = slot, slot
-	}
-	if !f.timerRuns {
-		f.timerRuns = true
-		f.timer.Reset(maxHold)
-	}
-	f.mu.Unlock()
-	<-slot.ready
 }
 
 // slotsLocked returns the number of slots that may be held. It grows with the waiting flows: with fewer slots each call
@@ -181,7 +180,7 @@ func (f *FairQueue) grantLocked(q *flowQueue, slot *Slot, now time.Time) {
 	f.virtualTime = max(f.virtualTime, q.virtual)
 	q.virtual += 1 / slot.weight
 	f.held++
-	slot.held, slot.granted = true, now
+	slot.held, slot.begun = true, now
 	slot.older, slot.next = f.newest, nil
 	if f.newest != nil {
 		f.newest.next = slot
@@ -197,6 +196,11 @@ func (f *FairQueue) Release(slot *Slot, used bool) {
 		return
 	}
 	f.mu.Lock()
+	f.releaseLocked(slot, used, time.Now())
+	f.mu.Unlock()
+}
+
+func (f *FairQueue) releaseLocked(slot *Slot, used bool, now time.Time) {
 	if !used {
 		q := f.queues[slot.flow]
 		q.virtual -= 1 / slot.weight
@@ -204,12 +208,11 @@ func (f *FairQueue) Release(slot *Slot, used bool) {
 			heap.Fix(&f.waiting, q.index)
 		}
 	}
+	slot.flow = ""
 	if slot.held {
 		f.revokeLocked(slot)
-		f.nextLocked(time.Now())
+		f.nextLocked(now)
 	}
-	f.mu.Unlock()
-	slot.flow = ""
 }
 
 // revokeLocked removes a slot from the held slots.
@@ -241,7 +244,11 @@ func (f *FairQueue) nextLocked(now time.Time) {
 		} else {
 			heap.Pop(&f.waiting)
 		}
-		slot.ready <- struct{}{}
+		if slot.granted != nil {
+			slot.granted()
+		} else {
+			slot.ready <- struct{}{}
+		}
 	}
 }
 
@@ -250,7 +257,7 @@ func (f *FairQueue) expire() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
-	for f.oldest != nil && now.Sub(f.oldest.granted) >= maxHold {
+	for f.oldest != nil && now.Sub(f.oldest.begun) >= maxHold {
 		f.revokeLocked(f.oldest)
 	}
 	f.nextLocked(now)

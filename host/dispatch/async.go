@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
-	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/trace"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/otlp"
@@ -14,18 +14,20 @@ import (
 )
 
 // Async runs the calls of one connection without a goroutine that waits for the reply, one call at a time. It takes the
-// plain case: an object of a running backend, while the fair queue is not contended. Do takes all others.
+// plain case: an object of a running backend. Do takes all others.
 //
 // A call is decided once: Start returns the error of a denied call, and a goroutine records the denial.
 type Async struct {
 	d    *Dispatcher
 	ctx  context.Context
+	turn func() // see NewAsync
 	done func(on any, r object.Reply, err error)
 
 	// Of the running call:
 	request  *Request
 	granted  admitted
-	denial   *audit.Record // of the last denied call
+	before   *snapshot.Snapshot // in force when the call began to wait for its slot; nil: it did not wait
+	denial   *audit.Record      // of the last denied call
 	counters *usage.ObjectCounters
 	begun    time.Time
 	tracer   *trace.Tracer
@@ -33,34 +35,51 @@ type Async struct {
 	finished func(on any, r object.Reply, err error) // finish, made once
 }
 
-// NewAsync returns an Async whose calls end with ctx, as far as a goroutine runs them; see [Async.Cancel]. done
-// receives the result of each call that Start has started. on is the loop in whose goroutine done is called, nil for
-// another goroutine. The reply's payload is valid until done returns.
-func (d *Dispatcher) NewAsync(ctx context.Context, done func(on any, r object.Reply, err error)) *Async {
-	a := &Async{d: d, ctx: ctx, done: done}
+// NewAsync returns an Async whose calls end with ctx, as far as a goroutine runs them; see [Async.Cancel].
+//
+// turn is called when a call that waits for its slot of the fair queue has got it: in any goroutine, and it must not
+// wait. done receives the result of each call that Start has started. on is the loop in whose goroutine done is called,
+// nil for another goroutine. The reply's payload is valid until done returns.
+func (d *Dispatcher) NewAsync(
+	ctx context.Context, turn func(), done func(on any, r object.Reply, err error),
+) *Async {
+	a := &Async{d: d, ctx: ctx, turn: turn, done: done}
 	a.finished = a.finish
 	return a
 }
 
-// Start authorizes a call and stages it in a round. If started is false and err is nil, nothing was done and the caller
-// uses Do. The error is ErrRevoked, or that of a denied call: the caller then calls RecordDenial in a goroutine before
-// it answers. The request and its payload must stay unchanged until done or RecordDenial.
-func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, err error) {
+// Progress is how far [Async.Start] came with a call.
+type Progress int
+
+// Results of [Async.Start].
+const (
+	Left    Progress = iota // nothing was done: the caller uses Do
+	Waiting                 // nothing was done: the caller calls Start again with the same request after turn
+	Started                 // done follows
+	Refused                 // the error is that of the call
+)
+
+// Start authorizes a call when it has its slot of the fair queue, and stages it in a round. The error is ErrRevoked, or
+// that of a denied call: the caller then calls RecordDenial in a goroutine before it answers. The request and its
+// payload must stay unchanged until done or RecordDenial.
+func (a *Async) Start(r *Request, now time.Time, round *Round) (Progress, error) {
 	d, call := a.d, &r.Call
-	snap := d.cfg.Snapshot()
+	snap, before := d.cfg.Snapshot(), a.before
+	a.before = nil
 	to, exists := snap.Routes.Lookup(call.ID)
 	exists = exists && snap.Has(call.ID)
-	flow := r.Session.flow
-	if exists {
-		flow = admit.TenantFlow(call.ID.Tenant())
+	if a.ended() || call.Once != nil || to.Builtin != nil || r.Truncated {
+		return Left, nil
 	}
-	if a.ended() || call.Once != nil || to.Builtin != nil || r.Truncated || !d.cfg.Queue.Pass(flow, now) {
-		return false, nil
+	r.Flow, r.Weight = d.flow(snap, r, now)
+	if !d.cfg.Queue.Request(r.Slot, r.Flow, r.Weight, now, a.turn) {
+		a.before = snap
+		return Waiting, nil
 	}
-	r.Flow, r.Weight, r.Stream = flow, snap.Policy.Weight(call.ID.Tenant()), ""
+	r.Stream = ""
 	call.Conn, call.Deadline = r.Session.id, now.Add(StartTimeout)
-	if r.Recheck != nil && !r.Recheck(false) {
-		return false, ErrRevoked
+	if r.Recheck != nil && !r.Recheck(before != nil && before != snap) {
+		return Refused, ErrRevoked
 	}
 	// The decision comes before the question whether the loop can start the call: the time of a denial would show
 	// otherwise whether the object exists.
@@ -69,13 +88,13 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (started bool, er
 	g, err := d.authorize(snap, t, call, to, exists, now)
 	switch {
 	case errors.Is(err, errUnstartable), err == nil && !starts: // an empty batch needs no decision
-		return false, nil
+		return Left, nil
 	case err != nil:
-		return false, err
+		return Refused, err
 	}
 	a.request, a.granted = r, admitted{to: to, grant: g}
 	round.calls = append(round.calls, a)
-	return true, nil
+	return Started, nil
 }
 
 // RecordDenial writes the record of the call that Start has denied. It may wait for the disk.

@@ -18,6 +18,8 @@ import (
 	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile"
 )
 
 // starter is a backend that completes calls in the goroutine of Start, and by Invoke.
@@ -70,6 +72,10 @@ type asyncFixture struct {
 	async   *Async
 	file    string
 	results chan string
+	turns   int // calls of turn
+	snap    *snapshot.Snapshot
+	ctx     context.Context // of the connection
+	cancel  func()
 }
 
 func newAsyncFixture(t *testing.T, b object.Backend) *asyncFixture {
@@ -80,8 +86,12 @@ func newAsyncFixture(t *testing.T, b object.Backend) *asyncFixture {
 	counters.Init()
 	queue := new(admit.FairQueue)
 	queue.Init(8)
-	f := &asyncFixture{file: filepath.Join(t.TempDir(), "audit", "audit.jsonl"), results: make(chan string, 8)}
-	f.d = New(Config{Snapshot: func() *snapshot.Snapshot { return snap }, Queue: queue, Usage: &counters})
+	f := &asyncFixture{
+		snap:    snap,
+		file:    filepath.Join(t.TempDir(), "audit", "audit.jsonl"),
+		results: make(chan string, 8),
+	}
+	f.d = New(Config{Snapshot: func() *snapshot.Snapshot { return f.snap }, Queue: queue, Usage: &counters})
 	if err := os.Mkdir(filepath.Dir(f.file), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +103,9 @@ func newAsyncFixture(t *testing.T, b object.Backend) *asyncFixture {
 	f.d.SetAudit(log)
 	f.loop.before = func() {}
 	f.round = NewRound(&f.loop, func(g func()) { g() })
-	f.async = f.d.NewAsync(t.Context(), func(_ any, r object.Reply, err error) {
+	f.ctx, f.cancel = context.WithCancel(t.Context())
+	t.Cleanup(f.cancel)
+	f.async = f.d.NewAsync(f.ctx, func() { f.turns++ }, func(_ any, r object.Reply, err error) {
 		if err != nil {
 			f.results <- err.Error()
 			return
@@ -107,7 +119,7 @@ func newAsyncFixture(t *testing.T, b object.Backend) *asyncFixture {
 func (f *asyncFixture) request(id object.ID, who object.Principal) *Request {
 	s := f.d.NewSession()
 	s.SetPrincipal(who)
-	r := &Request{Session: s}
+	r := &Request{Session: s, Slot: new(admit.Slot)}
 	r.ID, r.Kind, r.Method, r.Caller = id, object.Get, "total", object.Caller{Principal: who}
 	return r
 }
@@ -115,11 +127,11 @@ func (f *asyncFixture) request(id object.ID, who object.Principal) *Request {
 // start starts a call of a principal.
 func (f *asyncFixture) start(t *testing.T, id object.ID, who object.Principal) bool {
 	t.Helper()
-	started, err := f.async.Start(f.request(id, who), time.Now(), f.round)
+	progress, err := f.async.Start(f.request(id, who), time.Now(), f.round)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return started
+	return progress == Started
 }
 
 func (f *asyncFixture) records(t *testing.T) int {
@@ -217,9 +229,9 @@ func TestAsyncDenies(t *testing.T) {
 	for name, b := range map[string]object.Backend{"starter": &starter{}, "other": &instant{}} {
 		for id, who := range map[object.ID]object.Principal{"acme.counter": "mallory", "acme.missing": "alice"} {
 			f := newAsyncFixture(t, b)
-			started, err := f.async.Start(f.request(id, who), time.Now(), f.round)
-			if started || !errors.Is(err, ErrUnknown) {
-				t.Fatalf("%s, %s of %s: Start() = %v, %v; want ErrUnknown", name, id, who, started, err)
+			progress, err := f.async.Start(f.request(id, who), time.Now(), f.round)
+			if progress != Refused || !errors.Is(err, ErrUnknown) {
+				t.Fatalf("%s, %s of %s: Start() = %v, %v; want ErrUnknown", name, id, who, progress, err)
 			}
 			if f.round.Commit(); f.records(t) != 0 {
 				t.Errorf("%s, %s of %s: a record was written in the loop", name, id, who)
@@ -246,6 +258,81 @@ func TestAsyncLeavesToDo(t *testing.T) {
 	if f.round.Commit(); f.records(t) != 0 {
 		t.Errorf("%d records were written", f.records(t))
 	}
+}
+
+// TestAsyncWaits checks that a call waits for its slot without a decision, a record or a goroutine, and that the state
+// at its turn counts.
+func TestAsyncWaits(t *testing.T) {
+	for name, tc := range map[string]struct {
+		meanwhile func(*asyncFixture, *Request)
+		want      Progress
+		err       error
+	}{
+		"nothing changes": {func(*asyncFixture, *Request) {}, Started, nil},
+		"client gone":     {func(f *asyncFixture, _ *Request) { f.cancel() }, Left, nil},
+		"caller revoked": {func(_ *asyncFixture, r *Request) {
+			r.Recheck = func(bool) bool { return false }
+		}, Refused, ErrRevoked},
+		"denied by a new policy": {func(f *asyncFixture, _ *Request) {
+			denies := *f.snap
+			denies.Policy = denyAll(t)
+			f.snap = &denies
+		}, Refused, ErrUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newAsyncFixture(t, &starter{})
+			slots := f.contend(t)
+			r := f.request("acme.counter", "alice")
+			if progress, err := f.async.Start(r, time.Now(), f.round); progress != Waiting || err != nil {
+				t.Fatalf("Start() = %v, %v while no slot is free, want Waiting", progress, err)
+			}
+			tc.meanwhile(f, r)
+			f.d.cfg.Queue.Release(slots[0], true)
+			if f.turns != 1 {
+				t.Fatalf("turn was called %d times, want once", f.turns)
+			}
+			progress, err := f.async.Start(r, time.Now(), f.round)
+			if progress != tc.want || !errors.Is(err, tc.err) {
+				t.Errorf("Start() = %v, %v at its turn, want %v, %v", progress, err, tc.want, tc.err)
+			}
+			if f.round.Commit(); progress == Started != (f.records(t) == 1) {
+				t.Errorf("%d records after Start() = %v", f.records(t), progress)
+			}
+			if progress == Left {
+				if _, err := f.d.Do(f.ctx, r); !errors.Is(err, errCancelled) {
+					t.Errorf("Do() = %v, want %v", err, errCancelled)
+				}
+			}
+		})
+	}
+}
+
+// contend makes other flows hold all slots, and returns these.
+func (f *asyncFixture) contend(t *testing.T) []*admit.Slot {
+	t.Helper()
+	var slots []*admit.Slot
+	for i := range 9 { // the first call has no slot: it comes before the contention
+		s := new(admit.Slot)
+		flow := admit.Flow([]string{"other", "another"}[i%2])
+		if !f.d.cfg.Queue.Request(s, flow, 1, time.Now(), nil) {
+			t.Fatalf("slot %d is not free", i)
+		}
+		slots = append(slots, s)
+	}
+	return slots[1:]
+}
+
+// denyAll returns the policy of flowSnapshot without its permit.
+func denyAll(t *testing.T) *policy.Policy {
+	t.Helper()
+	p, err := policyfile.Parse("policy.hcl", []byte(`
+		tenant "acme" {}
+		listener "l" { address = "127.0.0.1:0" }
+		principal "alice" { uid = 1 }`), "", 0, func(string) (uint32, error) { return 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestAsyncUsesInvoke checks that a goroutine runs the calls that the backend does not begin.

@@ -215,7 +215,7 @@ func (d *Dispatcher) admit(r *Request) (*snapshot.Snapshot, time.Time, error) {
 		return before, now, nil
 	}
 	r.Flow, r.Weight = d.flow(before, r, now)
-	d.cfg.Queue.Switch(r.Slot, r.Flow, r.Weight, now)
+	d.cfg.Queue.Acquire(r.Slot, r.Flow, r.Weight, now)
 	if d.cfg.Queue.Contended(now) { // the wait may have been long
 		now = time.Now()
 	}
