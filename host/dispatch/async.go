@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
@@ -12,6 +13,9 @@ import (
 	"github.com/hearthhost/hearth/internal/otlp"
 	"github.com/hearthhost/hearth/object"
 )
+
+// payloads has memory for the payloads of running calls.
+var payloads = sync.Pool{New: func() any { return new([]byte) }}
 
 // Async runs the calls of one connection without a goroutine that waits for the reply, one call at a time. It takes the
 // plain case: an object of a running backend. Do takes all others.
@@ -25,6 +29,7 @@ type Async struct {
 
 	// Of the running call:
 	request  *Request
+	payload  *[]byte // memory of the call's payload, of payloads
 	granted  admitted
 	before   *snapshot.Snapshot // in force when the call began to wait for its slot; nil: it did not wait
 	denial   *audit.Record      // of the last denied call
@@ -60,8 +65,8 @@ const (
 )
 
 // Start authorizes a call when it has its slot of the fair queue, and stages it in a round. The error is ErrRevoked, or
-// that of a denied call: the caller then calls RecordDenial in a goroutine before it answers. The request and its
-// payload must stay unchanged until done or RecordDenial.
+// that of a denied call: the caller then calls RecordDenial in a goroutine before it answers. The request must stay
+// unchanged until done or RecordDenial, its payload until the round has begun its calls.
 func (a *Async) Start(r *Request, now time.Time, round *Round) (Progress, error) {
 	d, call := a.d, &r.Call
 	snap, before := d.cfg.Snapshot(), a.before
@@ -116,6 +121,11 @@ func (a *Async) begin(unwritten error, round *Round) {
 		a.done(round.on, object.Reply{}, unwritten)
 		return
 	}
+	// The loop reuses the memory of the payload after the round. The call may begin again after that, when its worker
+	// has ended.
+	a.payload = payloads.Get().(*[]byte)
+	*a.payload = append((*a.payload)[:0], call.Payload...)
+	call.Payload = *a.payload
 	a.counters = d.cfg.Usage.Object(call.ID)
 	a.tracer = d.tracer.Load()
 	a.begun = a.counters.Begin(call)
@@ -146,8 +156,8 @@ func (a *Async) finish(on any, r object.Reply, err error) {
 // again runs the call in a goroutine: the backend could not begin it, or was retired.
 func (a *Async) again() {
 	r := a.request
-	r.Payload = append([]byte(nil), r.Payload...) // the loop reuses its buffer
-	go func() {                                   // ends with the call, whose time is bounded
+	a.payload = nil // Invoke may keep it
+	go func() {     // ends with the call, whose time is bounded
 		reply, _, err := a.d.invoke(a.ctx, a.granted.to, &r.Call, r.Session)
 		a.end(nil, reply, err)
 	}()
@@ -163,6 +173,10 @@ func (a *Async) end(on any, r object.Reply, err error) {
 	}
 	d.release(a.granted.grant)
 	a.granted.grant = grant{}
+	if a.payload != nil {
+		payloads.Put(a.payload)
+		a.payload, a.request.Payload = nil, nil
+	}
 	a.done(on, r, err)
 }
 

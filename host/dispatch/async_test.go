@@ -353,3 +353,43 @@ func TestAsyncUsesInvoke(t *testing.T) {
 		t.Errorf("a call that failed ended with %s and ran %d times more", got, len(failing.invoked))
 	}
 }
+
+// retiring is a backend whose calls end unbegun after the loop has reused its memory.
+type retiring struct {
+	starter
+	done    func(any, object.Reply, error)
+	payload chan string
+}
+
+func (b *retiring) Start(_ *object.Call, later func(func()), done func(any, object.Reply, error)) bool {
+	later(func() {})
+	b.done = done
+	return true
+}
+
+func (b *retiring) Invoke(_ context.Context, c *object.Call) (object.Reply, error) {
+	b.payload <- string(c.Payload)
+	return object.Reply{Payload: []byte("invoked")}, nil
+}
+
+// TestRetiredCallKeepsItsArguments ends the worker of a started call after the loop has read other messages into the
+// memory of the call. The call runs in the next worker with its own arguments.
+func TestRetiredCallKeepsItsArguments(t *testing.T) {
+	b := &retiring{payload: make(chan string, 1)}
+	f := newAsyncFixture(t, b)
+	memory := []byte("arguments of alice")
+	r := f.request("acme.counter", "alice")
+	r.Payload = memory
+	if progress, err := f.async.Start(r, time.Now(), f.round); progress != Started || err != nil {
+		t.Fatalf("Start: %v, %v", progress, err)
+	}
+	f.round.Commit()
+	copy(memory, "arguments of bob  ")
+	b.done(nil, object.Reply{}, object.ErrRetired)
+	if got := <-f.results; got != "invoked" {
+		t.Errorf("the call ended with %s, want invoked", got)
+	}
+	if got := <-b.payload; got != "arguments of alice" {
+		t.Errorf("the call ran with the %s", got)
+	}
+}
