@@ -49,3 +49,12 @@ func (h *Host) UnfinishedCalls(id object.ID, principal object.Principal) (n int)
 	})
 	return n
 }
+
+// EnableLoops ends DisableLoops.
+func EnableLoops() { noLoops = false }
+
+// OpenConnections returns the number of open connections.
+func OpenConnections(h *Host) int {
+	open, _, _ := h.pyro.Connections()
+	return open
+}
