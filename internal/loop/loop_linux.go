@@ -34,9 +34,11 @@ type Loop struct {
 
 	sleeping atomic.Bool
 	closed   atomic.Bool
-	blocked  atomic.Bool   // the goroutine is in Block
-	term     atomic.Uint64 // number of take-overs
+	// owner names the goroutine that owns the loop: twice the number of take-overs before it, plus 1 while it is in
+	// Block. One value, so that a goroutine that has lost the loop cannot take the Block of the next one for its own.
+	owner    atomic.Uint64
 	overtake *time.Timer   // calls takeOver
+	patience time.Duration // time that a function may block the loop; tests change it
 	done     chan struct{}
 
 	mu     sync.Mutex // guards posted
@@ -69,7 +71,7 @@ func New() (*Loop, error) {
 		_ = unix.Close(ep)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	l := &Loop{ep: ep, wake: wake, sources: map[int32]*Source{}, done: make(chan struct{})}
+	l := &Loop{ep: ep, wake: wake, sources: map[int32]*Source{}, done: make(chan struct{}), patience: defaultPatience}
 	l.overtake = time.AfterFunc(time.Hour, l.takeOver)
 	l.overtake.Stop()
 	if err := unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{
@@ -112,8 +114,10 @@ func (l *Loop) Close() {
 }
 
 // Run handles events until Close.
-func (l *Loop) Run() {
-	term := l.term.Load()
+func (l *Loop) Run() { l.run(0) }
+
+// run is Run for a goroutine that owns the loop.
+func (l *Loop) run(owner uint64) {
 	for !l.closed.Load() {
 		n := l.wait()
 		for i := range n {
@@ -123,37 +127,45 @@ func (l *Loop) Run() {
 		if l.EndRound != nil {
 			l.EndRound()
 		}
-		if l.term.Load() != term {
+		if l.owner.Load() != owner { // Block lost the loop
 			return
 		}
 	}
 	close(l.done)
 }
 
-// patience is the time that a function may block the loop.
-const patience = 50 * time.Millisecond
+// defaultPatience is the time that a function may block the loop.
+const defaultPatience = 50 * time.Millisecond
 
 // Block runs f, which may wait, for example for a disk. EndRound calls it as its last step. If f takes long, another
 // goroutine takes the loop over. Block then returns false: the caller is not in the loop's goroutine any more. It may
 // only post, and returns.
 func (l *Loop) Block(f func()) (still bool) {
-	l.blocked.Store(true)
-	l.overtake.Reset(patience)
+	owner := l.owner.Load()
+	l.owner.Store(owner | blocked)
+	l.overtake.Reset(l.patience)
 	f()
-	l.overtake.Stop()
-	return l.blocked.CompareAndSwap(true, false)
+	if !l.owner.CompareAndSwap(owner|blocked, owner) {
+		return false // the timer is that of the next owner
+	}
+	l.overtake.Stop() // if takeOver is about to run, the next Block may lose the loop early, which is harmless
+	return true
 }
+
+// blocked is the bit of owner that is set while the owner is in Block.
+const blocked = 1
 
 // takeOver continues the loop in another goroutine while one is in Block.
 func (l *Loop) takeOver() {
-	if !l.blocked.CompareAndSwap(true, false) {
+	was := l.owner.Load()
+	next := was&^blocked + 2
+	if was&blocked == 0 || !l.owner.CompareAndSwap(was, next) {
 		return
 	}
-	l.term.Add(1)
 	if l.TakenOver != nil {
 		l.TakenOver()
 	}
-	go l.Run() // ends with Close or the next takeOver
+	go l.run(next) // ends with Close or the next takeOver
 }
 
 func (l *Loop) dispatch(e *unix.EpollEvent) {

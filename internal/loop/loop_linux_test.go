@@ -362,10 +362,12 @@ func TestBlock(t *testing.T) {
 		block = 0
 		switch kind {
 		case 1:
+			l.patience = time.Hour
 			if !l.Block(func() {}) {
 				t.Error("a short block lost the loop")
 			}
 		case 2:
+			l.patience = time.Millisecond
 			if !l.Block(func() { <-release }) {
 				l.Post(func() { lost <- true })
 			}
@@ -396,4 +398,46 @@ func TestBlock(t *testing.T) {
 			t.Errorf("the loop was taken over %d times, want 1", takenOver)
 		}
 	})
+}
+
+// TestBlocksOverlap blocks the loop, and then the goroutine that has taken it over. When the first block ends, its
+// goroutine has lost the loop, although the other one is in Block. Two goroutines must never own the loop.
+func TestBlocksOverlap(t *testing.T) {
+	t.Parallel()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const blocks = 3
+	var entered, release [blocks]chan struct{}
+	var results [blocks]chan bool
+	for i := range blocks {
+		entered[i], release[i], results[i] = make(chan struct{}), make(chan struct{}), make(chan bool, 1)
+	}
+	l.patience = time.Millisecond
+	next := 0 // owned by the loop: the block of this round, from 1; 0: none
+	l.EndRound = func() {
+		i := next - 1
+		next = 0
+		if i >= 0 {
+			results[i] <- l.Block(func() { close(entered[i]); <-release[i] })
+		}
+	}
+	go l.Run()
+	defer l.Close()
+	for i := range blocks {
+		l.Post(func() { next = i + 1 })
+		<-entered[i] // after the goroutine of the block before has lost the loop
+	}
+	for i := range blocks - 1 {
+		close(release[i])
+		if <-results[i] {
+			t.Errorf("block %d has the loop, which block %d took over", i, i+1)
+		}
+	}
+	done := make(chan struct{})
+	l.Post(func() { close(done) })
+	close(release[blocks-1])
+	<-results[blocks-1] // it may have lost the loop, too
+	<-done
 }
