@@ -15,8 +15,8 @@ import (
 	"github.com/hearthhost/hearth/wire"
 )
 
-// crowdSize returns the number of connections of TestCrowd: at most 10,000, as the limit of descriptors allows. Both ends
-// of a connection are in this process.
+// crowdSize returns the number of connections of TestCrowd: at most 10,000, as the limit of descriptors allows. Both
+// ends of a connection are in this process.
 func crowdSize(t *testing.T) int {
 	t.Helper()
 	var limit syscall.Rlimit
@@ -122,13 +122,14 @@ func (p *peer) misbehave(kind int) {
 		_, _ = p.Write(call[:len(call)-1])
 	case 9: // calls whose answers it does not read
 		for range 5 {
-			_, _ = p.Write(message(wire.Invoke, `{"object":"acme.echo","method":"controls","params":[2000],"kwargs":{}}`))
+			_, _ = p.Write(message(wire.Invoke,
+				`{"object":"acme.echo","method":"controls","params":[2000],"kwargs":{}}`))
 		}
 	}
 }
 
-// TestCrowd opens many connections, of which nine of ten misbehave. The others get right answers meanwhile, and the host
-// ends all of them.
+// TestCrowd opens many connections, of which nine of ten misbehave. The others get right answers meanwhile, and the
+// host ends all of them.
 func TestCrowd(t *testing.T) {
 	total := crowdSize(t)
 	h, _ := startHost(t, everything+fmt.Sprintf(`

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -45,11 +46,11 @@ func recordedMessages(t testing.TB) (all []recorded) {
 			protocol := filepath.Base(file)[:len("pyro4")]
 			connect := connects[protocol]
 			for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-				var r struct{ Name, Direction, Hex, Request string }
+				var r struct{ Name, Direction, Hex string }
 				if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 					t.Fatalf("%s: %v", file, err)
 				}
-				b, err := hex.DecodeString(r.Hex + r.Request)
+				b, err := hex.DecodeString(r.Hex)
 				if err != nil {
 					t.Fatalf("%s: %v", file, err)
 				}
@@ -126,7 +127,7 @@ func converse(addr string, connect []byte, parts [][]byte) (answers []wire.Messa
 	read := func() bool {
 		var m wire.Message
 		if err := in.Read(&m); err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
 				answers = append(answers, wire.Message{Payload: []byte("the host has neither answered nor closed")})
 			}
 			return false
