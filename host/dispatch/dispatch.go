@@ -304,9 +304,10 @@ func unknown(err error) bool {
 	return ok && e.Code == object.CodeNotFound && e.Reason == object.ReasonObject
 }
 
-// hideUnknown returns ErrUnknown for the error of a backend that does not have the object, other errors unchanged.
+// hideUnknown returns ErrUnknown for the error of a backend that does not have the object, other errors unchanged. The
+// answer to a withdrawn call wraps ErrUnknown and adds whether the call was executed: it is unchanged, too.
 func hideUnknown(err error) error {
-	if err != nil && unknown(err) {
+	if err != nil && unknown(err) && !errors.Is(err, ErrUnknown) {
 		return ErrUnknown
 	}
 	return err
