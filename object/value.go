@@ -43,3 +43,22 @@ type Sink interface {
 	// End closes the last open container.
 	End() error
 }
+
+// Discard is a [Sink] that discards all values.
+type Discard struct{}
+
+var _ Sink = Discard{}
+
+// The methods of [Sink] accept every value.
+func (Discard) Null() error              { return nil }
+func (Discard) Bool(bool) error          { return nil }
+func (Discard) Int(int64) error          { return nil }
+func (Discard) BigInt([]byte) error      { return nil }
+func (Discard) Float(float64) error      { return nil }
+func (Discard) Complex(complex128) error { return nil }
+func (Discard) Text([]byte) error        { return nil }
+func (Discard) Bytes([]byte) error       { return nil }
+func (Discard) DateTime(float64) error   { return nil }
+func (Discard) Date(int64) error         { return nil }
+func (Discard) Begin(Kind, int) error    { return nil }
+func (Discard) End() error               { return nil }

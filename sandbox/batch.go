@@ -117,7 +117,7 @@ func (s *State) stackValue() lua.Value {
 
 // checkResult checks that a result can be sent, before the next method runs. It returns an error for a limit.
 func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
-	s.enc.Start(discard{}, s.classes(), "result")
+	s.enc.Start(object.Discard{}, s.classes(), "result")
 	err := s.enc.Value(v)
 	if err == nil {
 		return nil, nil
@@ -195,21 +195,3 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 	}
 	return len(results), r.Result.End()
 }
-
-// discard is a sink that discards all values.
-type discard struct{}
-
-var _ object.Sink = discard{}
-
-func (discard) Null() error                  { return nil }
-func (discard) Bool(bool) error              { return nil }
-func (discard) Int(int64) error              { return nil }
-func (discard) BigInt([]byte) error          { return nil }
-func (discard) Float(float64) error          { return nil }
-func (discard) Complex(complex128) error     { return nil }
-func (discard) Text([]byte) error            { return nil }
-func (discard) Bytes([]byte) error           { return nil }
-func (discard) DateTime(float64) error       { return nil }
-func (discard) Date(int64) error             { return nil }
-func (discard) Begin(object.Kind, int) error { return nil }
-func (discard) End() error                   { return nil }

@@ -264,14 +264,14 @@ func TestOutputGate(t *testing.T) {
 	if got := fmt.Sprint(*st.events); got != "[commit 1 call acme.other commit 1]" {
 		t.Errorf("events: %s", got)
 	}
-	out, err := s.Call(t.Context(), &Request{Kind: object.Invoke, Method: "items", Result: discard{},
+	out, err := s.Call(t.Context(), &Request{Kind: object.Invoke, Method: "items", Result: object.Discard{},
 		Args: func(to object.Sink) error { return errors.Join(codec.Write(to, codec.Tuple{}), to.Null()) }})
 	if err != nil || out.Stream == nil {
 		t.Fatal(out, err)
 	}
 	for i := range 3 {
 		before := len(st.commits)
-		if _, _, err := out.Stream.Next(t.Context(), &Request{Result: discard{}}); err != nil {
+		if _, _, err := out.Stream.Next(t.Context(), &Request{Result: object.Discard{}}); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(st.commits) - before; n != 1 {
@@ -311,7 +311,7 @@ function Box.expose:n() return s.get("starts"), s.get("ends"), s.get("handovers"
 		t.Fatal(err)
 	}
 	wantStore(t, s, "[2, 1, null, 0]", "n")
-	if _, err := s.Handover(t.Context(), discard{}); err != nil {
+	if _, err := s.Handover(t.Context(), object.Discard{}); err != nil {
 		t.Fatal(err)
 	}
 	if it, _ := st.Get(t.Context(), "acme.box", "handovers"); string(it.Value) != "1" {

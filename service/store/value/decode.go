@@ -11,7 +11,7 @@ import (
 )
 
 // Valid reports whether a document is one value, as an [Encoder] writes it or as another program does.
-func Valid(doc []byte) bool { return Decode(doc, discard{}) == nil }
+func Valid(doc []byte) bool { return Decode(doc, object.Discard{}) == nil }
 
 // Decode feeds the value of a document to a sink.
 func Decode(doc []byte, to object.Sink) error {
@@ -376,25 +376,9 @@ func (d *decoder) unit(at int) (uint16, bool) {
 	return uint16(n), err == nil
 }
 
-// discard is a sink that accepts everything.
-type discard struct{}
-
-func (discard) Null() error                  { return nil }
-func (discard) Bool(bool) error              { return nil }
-func (discard) Int(int64) error              { return nil }
-func (discard) BigInt([]byte) error          { return nil }
-func (discard) Float(float64) error          { return nil }
-func (discard) Complex(complex128) error     { return nil }
-func (discard) Text([]byte) error            { return nil }
-func (discard) Bytes([]byte) error           { return nil }
-func (discard) DateTime(float64) error       { return nil }
-func (discard) Date(int64) error             { return nil }
-func (discard) Begin(object.Kind, int) error { return nil }
-func (discard) End() error                   { return nil }
-
 // collector collects numbers.
 type collector struct {
-	discard
+	object.Discard
 	numbers []float64
 }
 
