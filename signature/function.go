@@ -110,8 +110,8 @@ func (r *functionReader) annotation(tag, rest string) {
 	}
 }
 
-// typeOf reads a type and the description behind it. A type that is not understood is any.
-func (r *functionReader) typeOf(tag, text string) (t *Type, doc string) {
+// typeOf reads a type and returns the text behind it. A type that is not understood is any.
+func (r *functionReader) typeOf(tag, text string) (t *Type, rest string) {
 	t, rest, err := parseType(text)
 	if err != nil {
 		r.warn("@%s: %v", tag, err)
@@ -120,7 +120,7 @@ func (r *functionReader) typeOf(tag, text string) (t *Type, doc string) {
 	for _, name := range t.unknown(r.types) {
 		r.warn("@%s: the type %s is not declared; it is any", tag, name)
 	}
-	return t, description(rest)
+	return t, strings.TrimSpace(rest)
 }
 
 // description returns a description, which may begin with a hash or a dash.
@@ -161,24 +161,16 @@ func (r *functionReader) param(rest string) {
 		r.warn("@param: the function has no parameter %s", name)
 		return
 	}
-	t, doc := r.typeOf("param", text)
-	r.fn.Params[i] = Param{Name: name, Type: t, Optional: optional || t.nillable(), Doc: doc}
+	t, behind := r.typeOf("param", text)
+	r.fn.Params[i] = Param{Name: name, Type: t, Optional: optional || t.nillable(), Doc: description(behind)}
 	r.fn.Annotated = true
 }
 
 // returns reads "type name description", several of them separated by commas.
 func (r *functionReader) returns(rest string) {
 	for {
-		t, after, err := parseType(rest)
-		if err != nil {
-			r.warn("@return: %v", err)
-			t, after = &Type{}, ""
-		}
-		for _, name := range t.unknown(r.types) {
-			r.warn("@return: the type %s is not declared; it is any", name)
-		}
+		t, after := r.typeOf("return", rest)
 		r.fn.Annotated = true
-		after = strings.TrimSpace(after)
 		if next, ok := strings.CutPrefix(after, ","); ok {
 			r.fn.Returns = append(r.fn.Returns, Return{Type: t})
 			rest = next
