@@ -50,7 +50,7 @@ var ignored = map[string]bool{
 // Parse reads the comment above a function with the given parameters. types has the named types of the script; nil
 // means none. The lines of the comment are without their leading dashes.
 func Parse(comment string, params []string, variadic bool, types *Types) (*Function, []Warning) {
-	r := &functionReader{types: types, variadic: variadic, seen: map[string]bool{}}
+	r := &functionReader{types: types, variadic: variadic, seen: map[string]bool{}, left: maxCommentTypes}
 	for _, name := range params {
 		r.fn.Params = append(r.fn.Params, Param{Name: name, Type: &Type{}, Optional: true})
 	}
@@ -90,12 +90,20 @@ type functionReader struct {
 	variadic bool
 	seen     map[string]bool // parameters with an annotation
 	line     int
-	warnings []Warning
+	left     int // number of types that may follow
+	warnings warnings
 }
 
-func (r *functionReader) warn(format string, args ...any) {
-	r.warnings = append(r.warnings, Warning{r.line, fmt.Sprintf(format, args...)})
+// warnings is a bounded list.
+type warnings []Warning
+
+func (w *warnings) add(line int, format string, args ...any) {
+	if len(*w) < maxWarnings {
+		*w = append(*w, Warning{line, fmt.Sprintf(format, args...)})
+	}
 }
+
+func (r *functionReader) warn(format string, args ...any) { r.warnings.add(r.line, format, args...) }
 
 func (r *functionReader) annotation(tag, rest string) {
 	switch {
@@ -112,7 +120,7 @@ func (r *functionReader) annotation(tag, rest string) {
 
 // typeOf reads a type and returns the text behind it. A type that is not understood is any.
 func (r *functionReader) typeOf(tag, text string) (t *Type, rest string) {
-	t, rest, err := parseType(text)
+	t, rest, err := parseType(text, &r.left)
 	if err != nil {
 		r.warn("@%s: %v", tag, err)
 		return &Type{}, ""

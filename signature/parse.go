@@ -6,22 +6,28 @@ import (
 	"strings"
 )
 
-// maxDepth bounds the nesting of a type.
-const maxDepth = 32
+// Bounds. A script of 1 MiB could otherwise take a hundred times its size.
+const (
+	maxDepth        = 32     // nesting of a type
+	maxCommentTypes = 1000   // types and their parts in the comment of a function
+	maxScriptTypes  = 20_000 // types, their parts, and declarations in a script
+	maxWarnings     = 100
+)
 
 // parser reads one type from the beginning of a text.
 type parser struct {
 	text  string
 	at    int
 	depth int
+	left  *int // number of types that may follow
 }
 
 // syntaxError is the value of the parser's panics. parseType returns it as an error.
 type syntaxError string
 
-// parseType reads a type and returns the text behind it.
-func parseType(text string) (t *Type, rest string, err error) {
-	p := &parser{text: text}
+// parseType reads a type and returns the text behind it. It decreases left by the number of parts, and fails at 0.
+func parseType(text string, left *int) (t *Type, rest string, err error) {
+	p := &parser{text: text, left: left}
 	defer func() {
 		if r := recover(); r != nil {
 			msg, ok := r.(syntaxError)
@@ -149,6 +155,9 @@ func (p *parser) suffixed() *Type {
 }
 
 func (p *parser) primary() *Type {
+	if *p.left--; *p.left < 0 {
+		p.fail("there are too many types")
+	}
 	p.space()
 	switch c := p.peek(); {
 	case c == '(':

@@ -2,6 +2,7 @@ package signature_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -192,6 +193,37 @@ func TestParseTypesWarns(t *testing.T) {
 			t.Errorf("%q: warnings %q, want %q", source, got, want)
 		}
 	}
+}
+
+// TestBounds reads scripts and comments with more types than are kept.
+func TestBounds(t *testing.T) {
+	for name, source := range map[string]string{
+		"alternatives": "---@alias A " + strings.Repeat("a|", 500_000) + "a",
+		"classes":      numbered("---@class C%d\n"),
+		"fields":       "---@class C\n" + numbered("---@field f%d string\n"),
+		"literals":     "---@enum E\nlocal e = {" + numbered("A%d = 1,") + "}",
+	} {
+		types, warnings := signature.ParseTypes(source)
+		if len(warnings) == 0 || len(warnings) > 100 {
+			t.Errorf("%s: %d warnings", name, len(warnings))
+		}
+		fields, _ := types.Fields("C")
+		if n := len(types.Names()) + len(fields); n > 20_001 {
+			t.Errorf("%s: %d types and fields are kept", name, n)
+		}
+	}
+	f, warnings := signature.Parse("@param k "+strings.Repeat("a|", 5000)+"a", []string{"k"}, false, nil)
+	if want := "(k?: any)"; f.String() != want || len(warnings) != 1 {
+		t.Errorf("got %s, %d warnings; want %s", f, len(warnings), want)
+	}
+}
+
+func numbered(format string) string {
+	var b strings.Builder
+	for i := range 50_000 {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
 }
 
 // A signature that was printed is read as the same signature.

@@ -1,7 +1,6 @@
 package signature
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -61,10 +60,9 @@ func (t *Type) walk(f func(*Type)) {
 
 // ParseTypes reads the @class, @field, @enum and @alias annotations in the source of a script.
 func ParseTypes(source string) (*Types, []Warning) {
-	r := &typeReader{types: &Types{byName: map[string]*named{}}}
-	lines := strings.Split(source, "\n")
-	for i, line := range lines {
-		r.line = i + 1
+	r := &typeReader{types: &Types{byName: map[string]*named{}}, left: maxScriptTypes}
+	for line := range strings.Lines(source) {
+		r.line++
 		text, isComment := strings.CutPrefix(strings.TrimSpace(line), "--")
 		if !isComment {
 			r.code(line)
@@ -84,7 +82,8 @@ type typeReader struct {
 	inside   bool   // in the table of enum
 	doc      []string
 	line     int
-	warnings []Warning
+	left     int // number of types and declarations that may follow
+	warnings warnings
 	uses     []use
 }
 
@@ -94,9 +93,7 @@ type use struct {
 	t    *Type
 }
 
-func (r *typeReader) warn(format string, args ...any) {
-	r.warnings = append(r.warnings, Warning{r.line, fmt.Sprintf(format, args...)})
-}
+func (r *typeReader) warn(format string, args ...any) { r.warnings.add(r.line, format, args...) }
 
 func (r *typeReader) comment(text string) {
 	if rest, ok := strings.CutPrefix(text, "|"); ok && r.alias != nil {
@@ -131,7 +128,10 @@ func (r *typeReader) declare(rest string) *named {
 	p := &parser{text: rest}
 	name := p.identifier()
 	_, isBasic := basic[name]
-	switch {
+	switch r.left--; {
+	case r.left < 0:
+		r.warn("there are too many types")
+		return nil
 	case name == "":
 		r.warn("the name of a type is required")
 		return nil
@@ -152,7 +152,7 @@ func (r *typeReader) declare(rest string) *named {
 
 // typeOf reads a type and returns the text behind it. A type that is not understood is any.
 func (r *typeReader) typeOf(text string) (*Type, string) {
-	t, rest, err := parseType(text)
+	t, rest, err := parseType(text, &r.left)
 	if err != nil {
 		r.warn("%v", err)
 		return &Type{}, ""
@@ -178,8 +178,12 @@ func (r *typeReader) field(rest string) {
 	}
 	name, text, _ := strings.Cut(rest, " ")
 	name, optional := strings.CutSuffix(name, "?")
-	if name == "" {
+	switch {
+	case name == "":
 		r.warn("@field: a name and a type are required")
+		return
+	case r.left <= 0:
+		r.warn("there are too many types")
 		return
 	}
 	t, behind := r.typeOf(text)
@@ -228,7 +232,7 @@ func (r *typeReader) code(line string) {
 		if item = strings.TrimSpace(item); item == "" || strings.HasPrefix(item, "--") {
 			continue
 		}
-		t, _, err := parseType(strings.TrimSpace(value))
+		t, _, err := parseType(strings.TrimSpace(value), &r.left)
 		if !ok || err != nil || t.Kind != Literal {
 			r.warn("@enum: an item must be NAME = a text or a number, not %q", clip(item))
 			continue
@@ -253,7 +257,7 @@ func (r *typeReader) check() {
 	}
 	for _, u := range r.uses {
 		for _, name := range u.t.unknown(r.types) {
-			r.warnings = append(r.warnings, Warning{u.line, "the type " + name + " is not declared; it is any"})
+			r.warnings.add(u.line, "the type %s is not declared; it is any", name)
 		}
 	}
 }
@@ -265,7 +269,7 @@ func (ts *Types) Fields(name string) ([]Field, bool) {
 		return nil, false
 	}
 	var fields []Field
-	seen := map[string]bool{}
+	seen, has := map[string]bool{}, map[string]bool{} // classes, fields
 	var collect func(name string)
 	collect = func(name string) {
 		n := ts.find(name)
@@ -274,7 +278,8 @@ func (ts *Types) Fields(name string) ([]Field, bool) {
 		}
 		seen[name] = true
 		for _, f := range n.fields {
-			if !slices.ContainsFunc(fields, func(g Field) bool { return g.Name == f.Name }) {
+			if !has[f.Name] {
+				has[f.Name] = true
 				fields = append(fields, f)
 			}
 		}
