@@ -147,6 +147,10 @@ type attack struct {
 	sessions map[string]*hearth.Session
 }
 
+// neighbourEvery is the interval of a neighbour's calls during an attack. Without a pause, the neighbours would take
+// most of the machine from the attacks.
+const neighbourEvery = 2 * time.Millisecond
+
 // run runs all steps. The first failure is an error of the test and ends the script.
 func (a *attack) run() {
 	a.sessions = map[string]*hearth.Session{}
@@ -181,11 +185,13 @@ func (a *attack) run() {
 		}
 	}
 	go func() { beside.Wait(); close(over) }()
+	tick := time.NewTicker(neighbourEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-over:
 			return
-		default:
+		case <-tick.C:
 			a.neighbour(ctx)
 		}
 	}

@@ -577,6 +577,7 @@ var edges = []edge{
 			"internal/loop",
 			"internal/nonblock",
 			"internal/procstat",
+			"internal/schedstat",
 			"internal/spin",
 			"internal/tick",
 			"object",
@@ -594,6 +595,7 @@ var edges = []edge{
 		may: []string{
 			"internal/backoff",
 			"internal/redact",
+			"internal/schedstat",
 			"internal/tick",
 			"object",
 			"sandbox/link",
@@ -999,6 +1001,10 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "internal/schedstat",
+		why: "reads files of the kernel",
+	},
+	{
 		pkg: "internal/hangup",
 		why: "reports ends of connections that no goroutine reads",
 	},
@@ -1123,6 +1129,7 @@ var edges = []edge{
 		why: "it starts processes and has no frames",
 		may: []string{
 			"internal/nonblock",
+			"internal/schedstat",
 			"internal/socketpair",
 			"sandbox/confine",
 			"sandbox/confine/layer",

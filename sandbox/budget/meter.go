@@ -3,6 +3,7 @@ package budget
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,10 @@ const (
 	// clockEvery is the number of checks between two readings of the clock. The timer of an alarm is not enough for
 	// the wall time: it needs a processor, and the script may have the only one.
 	clockEvery = 16
+	// slice is the time for which a script computes before it lets other goroutines run. The runtime would take the
+	// processor from it after 10 ms, or much later if the machine is busy: many computing scripts of a worker would
+	// delay its answers to the host.
+	slice = time.Millisecond
 	// longRun is the duration after which a run counts as long.
 	longRun = 5 * time.Millisecond
 )
@@ -56,6 +61,7 @@ type Meter struct {
 
 	checks int       // of this run
 	since  time.Time // first reading of the clock
+	sliced time.Time // beginning of the slice
 	onLong func()    // nil after it was called in this run
 }
 
@@ -243,7 +249,7 @@ func (m *Meter) Report(u *Usage) { m.memory.usage = u }
 func (m *Meter) wallExceeded() bool {
 	now := time.Now()
 	if m.since.IsZero() {
-		m.since = now
+		m.since, m.sliced = now, now
 		m.arm()
 		if m.config.OnCompute != nil {
 			m.config.OnCompute()
@@ -254,6 +260,10 @@ func (m *Meter) wallExceeded() bool {
 	if ran > longRun && m.onLong != nil {
 		m.onLong()
 		m.onLong = nil
+	}
+	if now.Sub(m.sliced) > slice {
+		runtime.Gosched()
+		m.sliced = time.Now()
 	}
 	return ran > m.wall
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/confine/layer"
@@ -213,6 +214,9 @@ func (w *Process) PID() int { return w.cmd.Process.Pid }
 
 // Kill kills the process.
 func (w *Process) Kill() { _ = w.cmd.Process.Kill() }
+
+// Times returns the processor times of the process. ok is false if the system does not tell.
+func (w *Process) Times() (t schedstat.Times, ok bool) { return schedstat.Read(w.PID()) }
 
 // Wait waits for the end of the process. It is called once.
 func (w *Process) Wait() (*os.ProcessState, error) {

@@ -5,10 +5,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
@@ -23,6 +25,14 @@ type fake struct {
 	ended  chan struct{} // closed when the host has killed it
 	kill   sync.Once
 	socket *nonblock.Socket
+	times  atomic.Pointer[schedstat.Times] // nil: the system does not tell
+}
+
+func (f *fake) Times() (schedstat.Times, bool) {
+	if t := f.times.Load(); t != nil {
+		return *t, true
+	}
+	return schedstat.Times{}, false
 }
 
 func (f *fake) PID() int                        { return 0 }

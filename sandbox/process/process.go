@@ -22,6 +22,7 @@ import (
 	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/procstat"
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/internal/spin"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -88,6 +89,8 @@ type Owner interface {
 type System interface {
 	PID() int
 	Kill()
+	// Times returns the processor times of the process. ok is false if the system does not tell.
+	Times() (t schedstat.Times, ok bool)
 	Wait() (*os.ProcessState, error) // is called once
 }
 
@@ -134,6 +137,7 @@ type Process struct {
 	bytes        int // payloads of the pending calls
 	last         uint64
 	pinged       time.Time // time of the last ping; zero: it was answered
+	unanswered   silence   // since the last ping, while pinged is set
 	pings        uint64
 	overdue      map[uint64]overdueCall
 	unresponsive bool                          // the host has given up a call because the worker does not answer pings

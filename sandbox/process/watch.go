@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
 )
@@ -22,23 +23,61 @@ const (
 	// killAfter is the time after that at which the host ends the worker, if it has not ended the call. It is long,
 	// since ending a worker loses the state of all its objects.
 	killAfter = time.Second
+	// wholePing is the time in which a worker must answer a ping.
+	wholePing = 3 * time.Second
+	// maxStarved bounds the further time that a starved worker gets.
+	maxStarved = 30 * time.Second
 )
+
+// A machine may be so busy that a worker gets almost no processor time. Ending it then would lose the state of its
+// objects for no fault of its own, and starting another one would take even more time. So a worker that waits for a
+// processor is given more time, see ignoresLocked.
+
+// silence is the state of a worker at a time since which the host waits for it.
+type silence struct {
+	since time.Time
+	times schedstat.Times
+	known bool // the kernel tells the times
+}
+
+// silentLocked returns the state of the worker now.
+func (p *Process) silentLocked(now time.Time) silence {
+	times, known := p.system.Times()
+	return silence{now, times, known}
+}
+
+// ignoresLocked reports whether the worker has been silent for longer than limit, although it could have answered: it
+// has run for half of the limit, or did not wait for a processor for half of the time.
+func (p *Process) ignoresLocked(s silence, now time.Time, limit time.Duration) bool {
+	silent := now.Sub(s.since)
+	switch {
+	case silent <= limit:
+		return false
+	case silent > limit+maxStarved:
+		return true
+	}
+	times, known := p.system.Times()
+	if !known || !s.known {
+		return true
+	}
+	times = times.Sub(s.times)
+	return times.Ran > min(limit, wholePing)/2 || times.Waited < silent/2
+}
 
 // overdueCall is a call that the host has answered and the worker has not ended.
 type overdueCall struct {
-	answered time.Time
+	answered silence
 	id       object.ID
 	wall     time.Duration
 }
 
-// pingTimeout bounds how long a worker may take to answer a ping. Its reader and its scripts share one processor, or
+// pingTimeout bounds how long a worker that is not starved may take to answer a ping. Its reader and its scripts share one processor, or
 // the part of it that the policy grants.
 func (p *Process) pingTimeout() time.Duration {
-	const whole = 3 * time.Second
 	if c := p.cfg.Confine.CPUs; c > 0 && c < 1 {
-		return time.Duration(float64(whole) / max(c, 0.1))
+		return time.Duration(float64(wholePing) / max(c, 0.1))
 	}
-	return whole
+	return wholePing
 }
 
 // sweepLocked schedules sweep, if it is not scheduled.
@@ -72,7 +111,7 @@ func (p *Process) sweep(now time.Time) {
 			if w.begun.IsZero() && w.withdrawn.IsZero() {
 				p.unresponsive = true
 			} else {
-				p.overdue[n] = overdueCall{now, w.call.ID, w.wall}
+				p.overdue[n] = overdueCall{p.silentLocked(now), w.call.ID, w.wall}
 				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
@@ -84,17 +123,17 @@ func (p *Process) sweep(now time.Time) {
 		}
 	}
 	for _, l := range p.overdue {
-		if now.Sub(l.answered) > killAfter {
+		if p.ignoresLocked(l.answered, now, killAfter) {
 			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", l.id, Grace+killAfter, l.wall)
 		}
 	}
 	switch {
 	case p.pending == nil:
 	case p.pinged.IsZero() && ping:
-		p.pinged = now
+		p.pinged, p.unanswered = now, p.silentLocked(now)
 		p.pings++
 		p.post(link.Ping, p.pings)
-	case !p.pinged.IsZero() && now.Sub(p.pinged) > p.pingTimeout():
+	case !p.pinged.IsZero() && p.ignoresLocked(p.unanswered, now, p.pingTimeout()):
 		kill = fmt.Errorf("the worker did not answer the host for %s", p.pingTimeout())
 	}
 	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.overdue) > 0) && p.pending != nil {

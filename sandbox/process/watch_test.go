@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -268,6 +269,49 @@ func TestSilentWorker(t *testing.T) {
 	all := tenant.ended()
 	if len(all) != 1 || !strings.Contains(all[0].Error(), "the worker did not answer the host for 3s") {
 		t.Errorf("the worker's end: %v", all)
+	}
+}
+
+// TestStarved has workers not answer a ping for some time, in which the kernel has given them different processor times.
+// One that was starved is not ended before it has run for 1.5 s, or 30 s later than another.
+func TestStarved(t *testing.T) {
+	const second = time.Second
+	for _, test := range []struct {
+		name        string
+		silent      time.Duration
+		ran, waited time.Duration
+		ends        bool
+	}{
+		{"starved", 4 * second, second / 2, 3 * second, false},
+		{"starved for long", 32 * second, second, 31 * second, false},
+		{"starved for too long", 34 * second, second, 33 * second, true},
+		{"had its time", 4 * second, 2 * second, 3 * second, true},
+		{"computes", 4 * second, 4 * second, 0, true},
+		{"sleeps", 4 * second, 0, 0, true},
+		{"in time", 2 * second, 2 * second, 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := watch(t, object.Limits{MaxDuration: time.Hour})
+			w.fake.times.Store(&schedstat.Times{Ran: time.Hour, Waited: time.Hour})
+			answer := w.call(t.Context(), time.Time{})
+			<-w.calls
+			now := time.Now().Add(second)
+			w.p.sweep(now)
+			<-w.pings
+			w.fake.times.Store(&schedstat.Times{Ran: time.Hour + test.ran, Waited: time.Hour + test.waited})
+			w.p.sweep(now.Add(test.silent))
+			ended := false
+			select {
+			case <-w.ended:
+				ended = true
+			default:
+			}
+			if ended != test.ends {
+				t.Errorf("ended: %v, want %v", ended, test.ends)
+			}
+			w.p.Kill(errors.New("the test ends"))
+			<-answer
+		})
 	}
 }
 

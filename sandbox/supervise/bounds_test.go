@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hearthhost/hearth/internal/nonblock"
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -25,9 +26,10 @@ type fake struct {
 	kill  sync.Once
 }
 
-func (f *fake) PID() int                        { return 0 }
-func (f *fake) Kill()                           { f.kill.Do(func() { close(f.ended) }) }
-func (f *fake) Wait() (*os.ProcessState, error) { return nil, nil }
+func (f *fake) PID() int                            { return 0 }
+func (f *fake) Kill()                               { f.kill.Do(func() { close(f.ended) }) }
+func (f *fake) Times() (t schedstat.Times, ok bool) { return t, false }
+func (f *fake) Wait() (*os.ProcessState, error)     { return nil, nil }
 
 // newFake returns a tenant with one object, acme.x, and its running worker. handle receives the frames of the worker;
 // with nil the worker does not read.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link/linktest"
 	"github.com/hearthhost/hearth/sandbox/process"
@@ -29,6 +30,9 @@ type localWorker struct {
 
 // PID implements [process.System]. No process has this number.
 func (w *localWorker) PID() int { return 1<<30 + w.number }
+
+// Times implements [process.System].
+func (w *localWorker) Times() (t schedstat.Times, ok bool) { return t, false }
 
 // Kill implements [process.System]. Scripts that run end soon, but nothing that they do reaches the host.
 func (w *localWorker) Kill() {

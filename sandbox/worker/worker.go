@@ -310,7 +310,7 @@ func (w *process) version(d *link.Decoder) (number uint64, cfg sandbox.Config, e
 		Libs:       w.libs[v.Libs],
 		Services:   w.services.Sandbox(),
 		Classes:    pyro.ObjectCalls,
-		OnCompute:  w.leader.TakeOver,
+		OnCompute:  w.leader.Compute,
 		OnLongCall: w.longCall,
 	}, err
 }

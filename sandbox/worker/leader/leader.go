@@ -10,8 +10,11 @@
 //
 //   - before a call waits for the peer, for another call or for room in the socket: the caller of [Group.TakeOver],
 //     [Group.Send] or [Group.SendAndWait],
-//   - when a call has computed for some thousand steps: the caller of TakeOver,
+//   - when a call has computed for some thousand steps: the caller of [Group.Compute],
 //   - when one run took longer than watchdogInterval for any other reason, such as a long native function.
+//
+// While a call computes for long, the leader runs no calls itself but gives each its own goroutine. Otherwise each long
+// call would delay the frames after it once more, and the worker would not answer the host's ping in time.
 //
 // The package is independent of the meaning of frames: it gives each frame to a function and runs the [Runner] that
 // this returns.
@@ -19,6 +22,7 @@ package leader
 
 import (
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +54,10 @@ type Group struct {
 	watchdog *time.Timer   // fires while leaders run Runners
 	watching atomic.Bool   // watchdog is armed
 	watched  atomic.Uint64 // runs at the last check
+
+	computing atomic.Int32        // length of computers
+	mu        sync.Mutex          // guards computers
+	computers map[uint64]struct{} // terms of former leaders that still compute
 }
 
 // watchdogInterval is the time between two checks of whether the leader still runs the same Runner.
@@ -58,7 +66,7 @@ const watchdogInterval = 2 * time.Millisecond
 // New returns a group whose leader gives each frame to handle and runs the Runner that it returns, if any. Frames are
 // written by out. busy reports whether other goroutines have work that the leader should let them do.
 func New(out *link.Writer, handle func(link.Frame) (Runner, error), busy func() bool) *Group {
-	g := &Group{out: out, handle: handle, busy: busy, failed: make(chan error, 1)}
+	g := &Group{out: out, handle: handle, busy: busy, failed: make(chan error, 1), computers: map[uint64]struct{}{}}
 	g.state.Store(firstTerm << 1)
 	g.crew.init(g)
 	g.watchdog = time.AfterFunc(time.Hour, g.check)
@@ -107,7 +115,11 @@ func (g *Group) lead(term uint64) {
 			g.failed <- err
 			return
 		}
-		if r != nil && !g.run(r, term) {
+		switch {
+		case r == nil:
+		case g.computing.Load() > 0:
+			g.Go(r)
+		case !g.run(r, term):
 			return
 		}
 	}
@@ -126,7 +138,22 @@ func (g *Group) run(r Runner, term uint64) bool {
 		return true
 	}
 	g.out.Flush() // a reply may have come after TakeOver has flushed
+	if g.computing.Load() > 0 {
+		g.setComputing(term, false)
+	}
 	return false
+}
+
+// setComputing notes that the former leader of a term computes for long, or that its Runner has ended.
+func (g *Group) setComputing(term uint64, is bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if is {
+		g.computers[term] = struct{}{}
+	} else {
+		delete(g.computers, term)
+	}
+	g.computing.Store(int32(len(g.computers)))
 }
 
 // Leads reports whether the leader of a term runs a Runner and no goroutine has taken over.
@@ -135,17 +162,34 @@ func (g *Group) Leads(term uint64) bool { return g.state.Load() == term<<1|1 }
 // TakeOver makes another goroutine the leader if the leader is running a Runner, and sends the replies that have waited
 // for others. It does not wait. Any goroutine may call it: a call without need is harmless.
 func (g *Group) TakeOver() {
-	if g.replaceLeader() {
+	if g.replaceLeader(false) {
 		g.out.TryFlush() // the next leader may have to wait for the processor
 	}
 }
 
-// replaceLeader is TakeOver without sending the replies: the next leader sends them when it waits for frames. It
-// reports whether there is a next leader.
-func (g *Group) replaceLeader() bool {
+// Compute is TakeOver for a call that computes for long: until its Runner ends, other Runners have goroutines of their
+// own.
+func (g *Group) Compute() {
+	if g.replaceLeader(true) {
+		g.out.TryFlush()
+	}
+}
+
+// replaceLeader is TakeOver or Compute without sending the replies: the next leader sends them when it waits for
+// frames. It reports whether there is a next leader.
+func (g *Group) replaceLeader(computes bool) bool {
 	s := g.state.Load()
-	if s&1 == 0 || !g.state.CompareAndSwap(s, (s>>1+1)<<1) {
-		return false // it reads, or another goroutine was faster
+	if s&1 == 0 {
+		return false // it reads
+	}
+	if computes { // before the former leader can end its Runner
+		g.setComputing(s>>1, true)
+	}
+	if !g.state.CompareAndSwap(s, (s>>1+1)<<1) {
+		if computes { // another goroutine was faster, or the Runner has ended
+			g.setComputing(s>>1, false)
+		}
+		return false
 	}
 	g.crew.do(task{term: s>>1 + 1})
 	return true
@@ -165,7 +209,7 @@ func (g *Group) check() {
 		g.watchdog.Reset(watchdogInterval)
 		return
 	}
-	g.TakeOver()
+	g.Compute()
 	g.watching.Store(false) // the next run arms the watchdog
 	if g.state.Load()&1 != 0 && !g.watching.Swap(true) {
 		g.watchdog.Reset(watchdogInterval) // it began before it could see that
@@ -186,7 +230,7 @@ func (g *Group) Send(e *link.Encoder) {
 // the frame together with others. SendAndWait itself does not wait.
 func (g *Group) SendAndWait(e *link.Encoder) {
 	_ = g.out.Append(e.Frame()) // the leader finds an error
-	if !g.replaceLeader() {
+	if !g.replaceLeader(false) {
 		g.out.TryFlush()
 	}
 }

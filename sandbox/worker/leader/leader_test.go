@@ -318,3 +318,43 @@ func TestIdleWatchdog(t *testing.T) {
 		}
 	})
 }
+
+// TestCompute has the work of a frame compute for long. The frames after it do not wait for each other: each gets its
+// own goroutine until the first one ends.
+func TestCompute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release, computed := make(chan struct{}), make(chan struct{})
+		f, stop := newFixture(t, func(f *fixture, id, term uint64) {
+			switch id {
+			case 1:
+				f.group.Compute()
+				<-computed
+			case 2, 3:
+				if term != 0 {
+					t.Errorf("frame %d is run by the leader of term %d", id, term)
+				}
+				<-release
+			default:
+				if !f.group.Leads(term) {
+					t.Errorf("frame %d is not run by the leader", id)
+				}
+			}
+			f.reply(id, term)
+		})
+		defer stop()
+		f.send(1, 2, 3)
+		f.wantReplies()
+		close(release)
+		synctest.Wait()
+		f.mu.Lock()
+		if len(f.replies) != 2 {
+			t.Errorf("replies %v", f.replies)
+		}
+		f.replies = nil
+		f.mu.Unlock()
+		close(computed)
+		f.wantReplies(1)
+		f.send(4)
+		f.wantReplies(4)
+	})
+}
