@@ -202,6 +202,54 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestOperatorWrites changes keys between the calls of an instance, as an operator does. The instance keeps no value and
+// no version of a former call: each call reads the store, and a conditional write compares the version in it.
+func TestOperatorWrites(t *testing.T) {
+	for _, mode := range []string{"single", "keyed", "session", "call"} {
+		t.Run(mode, func(t *testing.T) {
+			s, st := storeState(t, mode, boxSource)
+			for i := range 3 {
+				version := int64(2*i + 1)
+				_, err := st.Engine.Commit(t.Context(), &store.Batch{Object: "acme.box", Writes: []store.Write{
+					{Op: store.Put, Key: "k", Value: fmt.Append(nil, i), If: store.AnyVersion},
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantStore(t, s, fmt.Sprintf("[%d, %d]", i, version), "get", "k")
+				wantStore(t, s, fmt.Sprintf(`"k=%d"`, i), "list", nil)
+				if i == 2 {
+					break
+				}
+				_, err = st.Engine.Commit(t.Context(), &store.Batch{Object: "acme.box", Writes: []store.Write{
+					{Op: store.Put, Key: "k", Value: []byte("100"), If: store.AnyVersion},
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantStore(t, s, "false", "put", "k", 1, map[string]any{"if_version": version})
+			}
+			wantStore(t, s, "true", "put", "k", 7, map[string]any{"if_version": 5})
+			wantStore(t, s, "12", "add", "k", 5)
+		})
+	}
+}
+
+// TestOperatorWriteAfterRead changes a key after a call that has only read it. The next call succeeds with the new
+// version.
+func TestOperatorWriteAfterRead(t *testing.T) {
+	s, st := storeState(t, "single", boxSource)
+	wantStore(t, s, "true", "put", "k", 1)
+	wantStore(t, s, "[1, 1]", "get", "k")
+	_, err := st.Engine.Commit(t.Context(), &store.Batch{Object: "acme.box", Writes: []store.Write{
+		{Op: store.Put, Key: "k", Value: []byte("5"), If: store.AnyVersion},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStore(t, s, "true", "put", "k", 6, map[string]any{"if_version": 2})
+}
+
 // TestStoreValues stores values and reads them in another state.
 func TestStoreValues(t *testing.T) {
 	s, _ := storeState(t, "single", boxSource+`

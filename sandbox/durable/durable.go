@@ -114,6 +114,7 @@ func (lib *Library) Rollback(mark int) { lib.buffer.truncate(mark) }
 // Flush commits the buffered writes. After an error the instance must end: its memory may be ahead of its state.
 func (lib *Library) Flush(ctx context.Context) *object.Error {
 	if len(lib.buffer.writes) == 0 && lib.answer == nil {
+		lib.buffer.reset() // an operator may write before the next section: versions are read again
 		return nil
 	}
 	_, err := lib.commit(ctx, &store.Batch{Writes: lib.buffer.writes, Answer: lib.answer})
@@ -159,6 +160,7 @@ func (lib *Library) Gate(L *lua.Thread) {
 		lib.answer, lib.begun = &store.Answer{State: store.Begun}, true
 	}
 	if len(lib.buffer.writes) == 0 && lib.answer == nil {
+		lib.buffer.reset()
 		return
 	}
 	ctx, done := lib.cfg.Meter.WaitContext(running)
