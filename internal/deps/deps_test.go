@@ -295,6 +295,15 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "service/store/dump",
+		why: "it reads and writes lines, and stores nothing",
+		may: []string{
+			"object",
+			"service/store",
+			"service/store/value",
+		},
+	},
+	{
 		pkg: "service/store/message",
 		why: "both ends of the link encode operations",
 		may: []string{

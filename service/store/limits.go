@@ -24,6 +24,7 @@ const (
 	MaxPage       = 1000                       // items of a page
 	MaxPageBytes  = 4 << 20                    // keys and values of a page, except that a page has at least one item
 	MaxTTL        = 100 * 365 * 24 * time.Hour // of a key
+	MaxVersion    = 1 << 52                    // of a key: numbers of Lua are exact up to 2^53
 	MaxCallKey    = 128                        // bytes of an idempotency key
 	MaxAnswers    = 10_000                     // answers that an object keeps
 	MaxAnswer     = 64 << 10                   // bytes of a stored reply

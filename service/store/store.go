@@ -138,6 +138,7 @@ const (
 type Result struct {
 	Integers []int64 // values after the Increment writes, in order
 	Room     int64   // bytes that the object can still store
+	Version  int64   // of the last write
 }
 
 // Usage is the size of keys and values.

@@ -187,6 +187,7 @@ func (t *tenant) apply(b *store.Batch, now int64) (r store.Result, err error) {
 	t.writes = writes
 	t.objects[b.Object], t.answers[b.Object] = keys, answers
 	r.Room = store.Room(lim, after.Bytes, total)
+	r.Version = writes
 	return r, nil
 }
 

@@ -192,7 +192,7 @@ func (e *Engine) Objects(ctx context.Context, tenant object.Tenant, after object
 	return list, nil
 }
 
-// Backup writes a copy of a tenant's store into a new file. Calls continue meanwhile.
+// Backup writes a copy of a tenant's store, as it is at one moment, into a new or empty file. Calls continue meanwhile.
 func (e *Engine) Backup(ctx context.Context, tenant object.Tenant, path string) error {
 	f, err := e.acquire(ctx, tenant)
 	if err != nil {
@@ -206,19 +206,44 @@ func (e *Engine) Backup(ctx context.Context, tenant object.Tenant, path string) 
 	}
 	defer db.Close() //nolint:errcheck // it has written nothing
 	if _, err := db.ExecContext(context.WithoutCancel(ctx), `VACUUM INTO ?`, path); err != nil {
-		return err
+		return f.failure("back up", err)
 	}
 	return os.Chmod(path, 0o600)
 }
 
-// Check reads a whole store and returns the damage that SQLite finds, one line each, at most 100.
+// Check reads a whole store and returns the damage that SQLite finds, and the objects whose recorded size is wrong. Each
+// has a line; of each kind at most 100 are returned.
 func (e *Engine) Check(ctx context.Context, tenant object.Tenant) (damage []string, err error) {
 	f, err := e.acquire(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
 	defer e.release(f)
-	rows, err := f.read.QueryContext(context.WithoutCancel(ctx), `PRAGMA integrity_check`)
+	lines, err := f.lines(ctx, `PRAGMA integrity_check`)
+	if err != nil {
+		return nil, f.failure("check", err)
+	}
+	for _, line := range lines {
+		if line != "ok" {
+			damage = append(damage, line)
+		}
+	}
+	if damage != nil {
+		return damage, nil
+	}
+	objects, err := f.lines(ctx, selectMiscounted)
+	if err != nil {
+		return nil, f.failure("check", err)
+	}
+	for _, id := range objects {
+		damage = append(damage, "the recorded size of "+id+" differs from the size of its keys")
+	}
+	return damage, nil
+}
+
+// lines returns the texts of a statement with one column.
+func (f *file) lines(ctx context.Context, query string) (lines []string, err error) {
+	rows, err := f.read.QueryContext(context.WithoutCancel(ctx), query)
 	if err != nil {
 		return nil, err
 	}
@@ -228,9 +253,7 @@ func (e *Engine) Check(ctx context.Context, tenant object.Tenant) (damage []stri
 		if err := rows.Scan(&line); err != nil {
 			return nil, err
 		}
-		if line != "ok" {
-			damage = append(damage, line)
-		}
+		lines = append(lines, line)
 	}
-	return damage, rows.Err()
+	return lines, rows.Err()
 }

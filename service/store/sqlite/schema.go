@@ -110,6 +110,21 @@ const (
 	selectAnswer = `SELECT sum, state, exception, reply FROM seen
 		WHERE object = ? AND principal = ? AND key = ? AND expires > ?`
 
+	// selectAll reads in one statement, so all keys are those of one moment.
+	selectAll = `SELECT object, key, value, version, expires FROM kv WHERE expires = 0 OR expires > ?
+		ORDER BY object, key`
+
+	// selectMiscounted compares the sizes in table usage with those of the rows. The numbers are [store.ItemBytes] and
+	// [store.AnswerBytes].
+	selectMiscounted = `SELECT object FROM usage AS u WHERE
+			keys <> (SELECT count(*) FROM kv WHERE kv.object = u.object)
+			OR answers <> (SELECT count(*) FROM seen WHERE seen.object = u.object)
+			OR bytes <> (SELECT coalesce(sum(octet_length(key) + octet_length(value) + 32), 0) FROM kv
+				WHERE kv.object = u.object)
+				+ (SELECT coalesce(sum(octet_length(principal) + octet_length(key) + octet_length(reply) + 64), 0) FROM seen
+				WHERE seen.object = u.object)
+		UNION SELECT object FROM kv WHERE object NOT IN (SELECT object FROM usage) LIMIT 100`
+
 	selectTotals  = `SELECT bytes, keys FROM owner`
 	selectObjects = `SELECT object, bytes, keys FROM usage WHERE object > ? AND bytes > 0 ORDER BY object LIMIT ?`
 )

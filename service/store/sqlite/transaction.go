@@ -164,6 +164,7 @@ func (t *transaction) apply(b *store.Batch) (result store.Result, failed, err er
 		return store.Result{}, nil, err
 	}
 	result.Integers = plan.integers
+	result.Version = plan.writes
 	result.Room = store.Room(b.Limits.WithDefaults(), plan.usage.bytes, t.owner.bytes)
 	return result, nil, nil
 }

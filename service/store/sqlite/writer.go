@@ -38,10 +38,11 @@ type writer struct {
 	ended    chan struct{} // closed when run has ended
 }
 
-// commit is a batch that waits for its transaction.
+// commit is a batch, or an import, that waits for its transaction.
 type commit struct {
 	ctx    context.Context
 	batch  *store.Batch
+	load   func(*transaction) error // of an import, which has a transaction of its own; its batch is nil
 	result store.Result
 	err    error
 	done   chan struct{} // closed when result and err are set
@@ -91,7 +92,11 @@ func (w *writer) signal() {
 
 // commit waits until a batch is durable or has failed. The end of ctx prevents a commit that has not begun.
 func (w *writer) commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	c := &commit{ctx: ctx, batch: b, done: make(chan struct{})}
+	return w.wait(&commit{ctx: ctx, batch: b, done: make(chan struct{})})
+}
+
+// wait waits for the transaction of a commit.
+func (w *writer) wait(c *commit) (store.Result, error) {
 	w.mu.Lock()
 	if w.stopping {
 		w.mu.Unlock()
@@ -110,7 +115,7 @@ func (w *writer) settle(ctx context.Context, id object.ID) error {
 	var last *commit
 	for _, list := range [][]*commit{w.group, w.queue} {
 		for _, c := range list {
-			if c.batch.Object == id {
+			if c.load != nil || c.batch.Object == id {
 				last = c
 			}
 		}
@@ -153,6 +158,12 @@ func (w *writer) take() []*commit {
 		w.mu.Lock()
 		n, bytes := 0, 0
 		for n < len(w.queue) && n < maxGroup && (n == 0 || bytes < maxGroupBytes) {
+			if w.queue[n].load != nil {
+				if n == 0 {
+					n, bytes = 1, checkpointBytes
+				}
+				break
+			}
 			bytes += size(w.queue[n].batch)
 			n++
 		}
@@ -284,6 +295,12 @@ func (w *writer) transact(group []*commit) (err error) {
 	for _, c := range group {
 		if err := c.ctx.Err(); err != nil {
 			c.err = err
+			continue
+		}
+		if c.load != nil {
+			if err := c.load(t); err != nil {
+				return err
+			}
 			continue
 		}
 		var failed error
