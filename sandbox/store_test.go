@@ -202,8 +202,8 @@ func TestStore(t *testing.T) {
 	}
 }
 
-// TestOperatorWrites changes keys between the calls of an instance, as an operator does. The instance keeps no value and
-// no version of a former call: each call reads the store, and a conditional write compares the version in it.
+// TestOperatorWrites changes keys between the calls of an instance, as an operator does. The instance keeps no value
+// and no version of a former call: each call reads the store, and a conditional write compares the version in it.
 func TestOperatorWrites(t *testing.T) {
 	for _, mode := range []string{"single", "keyed", "session", "call"} {
 		t.Run(mode, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (t Times) Sub(before Times) Times {
 	return Times{max(0, t.Ran-before.Ran), max(0, t.Waited-before.Waited)}
 }
 
-// Read returns the times of a process. ok is false if the kernel does not tell.
+// Read returns the times of a process. ok is false if the kernel does not report them.
 func Read(pid int) (t Times, ok bool) { return read("/proc", pid) }
 
 func read(proc string, pid int) (t Times, ok bool) {

@@ -215,7 +215,7 @@ func (w *Process) PID() int { return w.cmd.Process.Pid }
 // Kill kills the process.
 func (w *Process) Kill() { _ = w.cmd.Process.Kill() }
 
-// Times returns the processor times of the process. ok is false if the system does not tell.
+// Times returns the processor times of the process. ok is false if the system does not report them.
 func (w *Process) Times() (t schedstat.Times, ok bool) { return schedstat.Read(w.PID()) }
 
 // Wait waits for the end of the process. It is called once.

@@ -25,7 +25,7 @@ type fake struct {
 	ended  chan struct{} // closed when the host has killed it
 	kill   sync.Once
 	socket *nonblock.Socket
-	times  atomic.Pointer[schedstat.Times] // nil: the system does not tell
+	times  atomic.Pointer[schedstat.Times] // nil: the system does not report it
 }
 
 func (f *fake) Times() (schedstat.Times, bool) {

@@ -89,7 +89,7 @@ type Owner interface {
 type System interface {
 	PID() int
 	Kill()
-	// Times returns the processor times of the process. ok is false if the system does not tell.
+	// Times returns the processor times of the process. ok is false if the system does not report them.
 	Times() (t schedstat.Times, ok bool)
 	Wait() (*os.ProcessState, error) // is called once
 }

@@ -30,14 +30,14 @@ const (
 )
 
 // A machine may be so busy that a worker gets almost no processor time. Ending it then would lose the state of its
-// objects for no fault of its own, and starting another one would take even more time. So a worker that waits for a
+// objects without a fault of it, and starting another one would take even more time. So a worker that waits for a
 // processor is given more time, see ignoresLocked.
 
 // silence is the state of a worker at a time since which the host waits for it.
 type silence struct {
 	since time.Time
 	times schedstat.Times
-	known bool // the kernel tells the times
+	known bool // the kernel reports the times
 }
 
 // silentLocked returns the state of the worker now.
@@ -71,8 +71,8 @@ type overdueCall struct {
 	wall     time.Duration
 }
 
-// pingTimeout bounds how long a worker that is not starved may take to answer a ping. Its reader and its scripts share one processor, or
-// the part of it that the policy grants.
+// pingTimeout bounds how long a worker that is not starved may take to answer a ping. Its reader and its
+// scripts share one processor, or the part of it that the policy grants.
 func (p *Process) pingTimeout() time.Duration {
 	if c := p.cfg.Confine.CPUs; c > 0 && c < 1 {
 		return time.Duration(float64(wholePing) / max(c, 0.1))

@@ -272,8 +272,8 @@ func TestSilentWorker(t *testing.T) {
 	}
 }
 
-// TestStarved has workers not answer a ping for some time, in which the kernel has given them different processor times.
-// One that was starved is not ended before it has run for 1.5 s, or 30 s later than another.
+// TestStarved has workers not answer a ping for some time, in which the kernel has given them different processor
+// times. One that was starved is not ended before it has run for 1.5 s, or 30 s later than another.
 func TestStarved(t *testing.T) {
 	const second = time.Second
 	for _, test := range []struct {

@@ -167,8 +167,8 @@ func (g *Group) TakeOver() {
 	}
 }
 
-// Compute is TakeOver for a call that computes for long: until its Runner ends, other Runners have goroutines of their
-// own.
+// Compute is TakeOver for a call that computes for long: until its Runner ends, other Runners have separate
+// goroutines.
 func (g *Group) Compute() {
 	if g.replaceLeader(true) {
 		g.out.TryFlush()

@@ -1,9 +1,9 @@
 // Package dump reads and writes the keys of a store as lines of JSON, one line for each key:
 //
-//	{"object":"acme.cart:alice","key":"order/1","value":{"total": 12},"version":3,"expires":"2027-01-31T18:00:00.000Z"}
+//	{"object":"acme.cart:alice","key":"order/1","value":[12],"version":3,"expires":"2027-01-31T18:00:00.000Z"}
 //
-// The value is the document of the store, see package value. Version is the version in the store of which the line comes;
-// a key that is imported gets a new one. A key that never expires has no field expires. The order of fields is free.
+// The value is the document of the store, see package value. Version is that of the key in its store; a key that is
+// imported gets a new one. A key that never expires has no field expires. The order of fields is free.
 package dump
 
 import (

@@ -51,6 +51,8 @@ func TestRoundTrip(t *testing.T) {
 
 // TestBadLines reads malformed lines. Each error has the number of its line and the reason.
 func TestBadLines(t *testing.T) {
+	longKey, longText := strings.Repeat("k", 513), strings.Repeat("x", dump.MaxLine)
+	const before1970 = `{"object":"acme.a","key":"k","value":1,"expires":"1960-01-01T00:00:00Z"}`
 	const good = `{"object":"acme.a","key":"k","value":1}` + "\n"
 	for text, want := range map[string]string{
 		"\n":                                 "not a JSON object",
@@ -60,28 +62,28 @@ func TestBadLines(t *testing.T) {
 		"{}\n":                               `"object" is missing`,
 		`{"object":"acme.a"}` + "\n":         `"key" is missing`,
 		`{"object":"acme.a","key":1}` + "\n": `"key" is not a text`,
-		`{"object":"acme.a","key":{"$bytes":"AA=="}}` + "\n":                                   `"key" is not a text`,
-		`{"object":"acme.a","key":["k"]}` + "\n":                                               `"key" is not a text`,
-		`{"object":"acme.a","key":"k"}` + "\n":                                                 `"value" is missing`,
-		`{"object":"acme.a","key":"","value":1}` + "\n":                                        "key is empty",
-		`{"object":"acme.a","key":"a\u0000","value":1}` + "\n":                                 "U+0000",
-		`{"object":"acme.a","key":"\ud800","value":1}` + "\n":                                  "not UTF-8",
-		`{"object":"acme.a","key":"` + strings.Repeat("k", 513) + `","value":1}` + "\n":        "513 bytes",
-		`{"object":"zoo.a","key":"k","value":1}` + "\n":                                        "not an object of tenant acme",
-		`{"object":"acme","key":"k","value":1}` + "\n":                                         "the form is <tenant>.<name>",
-		`{"object":"acme.a:../x","key":"k","value":1}` + "\n":                                  "is not a key",
-		`{"object":"acme.a","key":"k","value":{"$x":1}}` + "\n":                                "unknown tag",
-		`{"object":"acme.a","key":"k","value":01}` + "\n":                                      "malformed JSON",
-		`{"object":"acme.a","key":"k","value":1,"value":2}` + "\n":                             "occurs twice",
-		`{"object":"acme.a","Key":"k","value":1}` + "\n":                                       `unknown field "Key"`,
-		`{"object":"acme.a","key":"k","value":1} {}` + "\n":                                    "more data",
-		`{"object":"acme.a","key":"k","value":1` + "\n":                                        "no end",
-		`{"object":"acme.a","key":"k","value":1,"version":-1}` + "\n":                          "version",
-		`{"object":"acme.a","key":"k","value":1,"version":9007199254740993}` + "\n":            "version",
-		`{"object":"acme.a","key":"k","value":1,"expires":5}` + "\n":                           `"expires" is not a text`,
-		`{"object":"acme.a","key":"k","value":1,"expires":"never"}` + "\n":                     "not a time",
-		`{"object":"acme.a","key":"k","value":1,"expires":"1960-01-01T00:00:00Z"}` + "\n":      "not a time",
-		`{"object":"acme.a","key":"k","value":"` + strings.Repeat("x", dump.MaxLine) + "\"}\n": "longer than",
+		`{"object":"acme.a","key":{"$bytes":"AA=="}}` + "\n":               `"key" is not a text`,
+		`{"object":"acme.a","key":["k"]}` + "\n":                           `"key" is not a text`,
+		`{"object":"acme.a","key":"k"}` + "\n":                             `"value" is missing`,
+		`{"object":"acme.a","key":"","value":1}` + "\n":                    "key is empty",
+		`{"object":"acme.a","key":"a\u0000","value":1}` + "\n":             "U+0000",
+		`{"object":"acme.a","key":"\ud800","value":1}` + "\n":              "not UTF-8",
+		`{"object":"acme.a","key":"` + longKey + `","value":1}` + "\n":     "513 bytes",
+		`{"object":"zoo.a","key":"k","value":1}` + "\n":                    "not an object of tenant acme",
+		`{"object":"acme","key":"k","value":1}` + "\n":                     "the form is <tenant>.<name>",
+		`{"object":"acme.a:../x","key":"k","value":1}` + "\n":              "is not a key",
+		`{"object":"acme.a","key":"k","value":{"$x":1}}` + "\n":            "unknown tag",
+		`{"object":"acme.a","key":"k","value":01}` + "\n":                  "malformed JSON",
+		`{"object":"acme.a","key":"k","value":1,"value":2}` + "\n":         "occurs twice",
+		`{"object":"acme.a","Key":"k","value":1}` + "\n":                   `unknown field "Key"`,
+		`{"object":"acme.a","key":"k","value":1} {}` + "\n":                "more data",
+		`{"object":"acme.a","key":"k","value":1` + "\n":                    "no end",
+		`{"object":"acme.a","key":"k","value":1,"version":-1}` + "\n":      "version",
+		`{"object":"acme.a","key":"k","value":1,"version":9e9}` + "\n":     "version",
+		`{"object":"acme.a","key":"k","value":1,"expires":5}` + "\n":       `"expires" is not a text`,
+		`{"object":"acme.a","key":"k","value":1,"expires":"never"}` + "\n": "not a time",
+		before1970 + "\n": "not a time",
+		`{"object":"acme.a","key":"k","value":"` + longText + "\"}\n": "longer than",
 	} {
 		r := dump.NewReader(strings.NewReader(good+good+text), "acme")
 		var err error
@@ -100,7 +102,8 @@ func TestBadLines(t *testing.T) {
 
 // FuzzReader reads texts. A line that is accepted is written and read again without a change.
 func FuzzReader(f *testing.F) {
-	f.Add([]byte(`{"object":"acme.a","key":"k","value":{"$bytes": "AP8="},"version":3,"expires":"2027-01-31T18:00:00Z"}` + "\n"))
+	f.Add([]byte(`{"object":"acme.a","key":"k","value":{"$bytes": "AP8="},"version":3}` + "\n"))
+	f.Add([]byte(`{"object":"acme.a","key":"k","value":"a","expires":"2027-01-31T18:00:00Z"}` + "\n"))
 	f.Add([]byte(`{"value":[1.5],"key":"\u0041","object":"acme.a:b"}` + "\n\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r := dump.NewReader(bytes.NewReader(text), "acme")

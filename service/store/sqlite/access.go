@@ -211,8 +211,8 @@ func (e *Engine) Backup(ctx context.Context, tenant object.Tenant, path string) 
 	return os.Chmod(path, 0o600)
 }
 
-// Check reads a whole store and returns the damage that SQLite finds, and the objects whose recorded size is wrong. Each
-// has a line; of each kind at most 100 are returned.
+// Check reads a whole store and returns the damage that SQLite finds, one line each, at most 100. Without damage it
+// returns the objects whose recorded size is wrong.
 func (e *Engine) Check(ctx context.Context, tenant object.Tenant) (damage []string, err error) {
 	f, err := e.acquire(ctx, tenant)
 	if err != nil {

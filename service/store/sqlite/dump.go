@@ -30,8 +30,8 @@ func (e *Engine) Tenants() (tenants []object.Tenant, err error) {
 	return tenants, err
 }
 
-// Each calls do with the keys of a tenant, in order of objects and keys. All are those of one moment. While it runs, the
-// file keeps what commits replace, so do must not wait long. Each returns the first error of do.
+// Each calls do with the keys of a tenant, in order of objects and keys. All are those of one moment. Meanwhile the
+// file grows with each commit, so do must not wait long. Each returns the first error of do.
 func (e *Engine) Each(ctx context.Context, tenant object.Tenant, do func(object.ID, *store.Item) error) error {
 	f, err := e.acquire(ctx, tenant)
 	if err != nil {

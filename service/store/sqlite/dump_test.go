@@ -52,8 +52,8 @@ func all(t *testing.T, e *sqlite.Engine, tenant object.Tenant) (list []string) {
 	return list
 }
 
-// TestImport imports keys beside others. Existing keys are replaced, expired ones left out, and the versions are greater
-// than those of the source.
+// TestImport imports keys beside others. Existing keys are replaced, expired ones are left out. The versions are
+// greater than those of the source.
 func TestImport(t *testing.T) {
 	now := time.Now()
 	e := newEngine(t, sqlite.Config{Clock: func() time.Time { return now }})
@@ -117,7 +117,9 @@ func TestImportIsAtomic(t *testing.T) {
 		want string
 	}{
 		"quota of the tenant": {t.Context(), importOf(store.Limits{TenantBytes: 500_000}, 0, many...), "(store)"},
-		"quota of an object":  {t.Context(), importOf(store.Limits{ObjectBytes: 300_000}, 0, many...), "(object_store)"},
+		"quota of an object": {
+			t.Context(), importOf(store.Limits{ObjectBytes: 300_000}, 0, many...), "(object_store)",
+		},
 		"large value": {t.Context(), importOf(store.Limits{ValueBytes: 3}, 0, append(slices.Clone(many),
 			entry{"acme.z", store.Item{Key: "k", Value: []byte("1234")}})...), "(store_value)"},
 		"another tenant": {t.Context(), importOf(store.Limits{}, 0, append(slices.Clone(many),

@@ -42,7 +42,7 @@ type writer struct {
 type commit struct {
 	ctx    context.Context
 	batch  *store.Batch
-	load   func(*transaction) error // of an import, which has a transaction of its own; its batch is nil
+	load   func(*transaction) error // of an import, which shares no transaction; its batch is nil
 	result store.Result
 	err    error
 	done   chan struct{} // closed when result and err are set
