@@ -62,6 +62,7 @@ type storeHost struct {
 	state string
 	end   func()
 	addr  string
+	h     *host.Host
 }
 
 func startStore(t testing.TB, state string) *storeHost {
@@ -80,6 +81,7 @@ func (s *storeHost) start() {
 		"shop/single.lua": fmt.Sprintf(box, "single"),
 		"shop/other.lua":  fmt.Sprintf(box, "single"),
 		"shop/call.lua":   fmt.Sprintf(box, "call"),
+		"shop/once.lua":   fmt.Sprintf(onceBox, "single"),
 		"zoo/single.lua":  fmt.Sprintf(box, "single"),
 	} {
 		path := filepath.Join(dir, "scripts", name)
@@ -99,7 +101,7 @@ func (s *storeHost) start() {
 	if err := h.Reload(ctx); err != nil {
 		s.t.Fatal(err)
 	}
-	s.addr = h.Addrs()[0]
+	s.h, s.addr = h, h.Addrs()[0]
 	s.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -2,6 +2,7 @@ package object
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"time"
 )
@@ -63,6 +64,17 @@ type Call struct {
 type Once struct {
 	Key string   // idempotency key, chosen by the caller
 	Sum [32]byte // SHA-256 of the call's member, format and payload
+	// New means that the caller cannot have sent the call before: a stored reply is that of another call.
+	New bool
+}
+
+// NewOnce returns the identity of a call with an idempotency key. Calls are equal if their member, format and payload
+// are.
+func NewOnce(key string, c *Call) *Once {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %q %q %q\n", c.Kind, c.Method, c.Batch, c.Format)
+	h.Write(c.Payload)
+	return &Once{Key: key, Sum: [32]byte(h.Sum(nil))}
 }
 
 // Reply is the reply of a backend. Payload is complete and in the call's format.
@@ -90,7 +102,9 @@ type Description struct {
 	ID       ID           `json:"id"`
 	Doc      string       `json:"doc,omitempty"`
 	Instance InstanceMode `json:"instance"`
-	Members  []Member     `json:"members"` // sorted by name
+	// Once means that a call with a correlation id is executed at most once.
+	Once    bool     `json:"once,omitempty"`
+	Members []Member `json:"members"` // sorted by name
 }
 
 // Member is one exposed method or attribute.

@@ -2,9 +2,7 @@ package pyro
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -147,23 +145,20 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	call.Payload, call.Buffer = payload, c.result
 	call.Chain = call.Chain[:0]
 	call.Once = once(m, call)
+	c.req.Correlated = m.HasCorr
 	return nil
 }
 
 // onceID is the id of the annotation with the idempotency key of a call.
 const onceID = "ONCE"
 
-// once returns the idempotency key of a call, nil if it has none. Calls are equal if their object's member, format and
-// payload are.
+// once returns the idempotency key of a call, nil if it has none.
 func once(m *wire.Message, call *object.Call) *object.Once {
 	key, ok := m.Annotation(onceID)
 	if !ok {
 		return nil
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%d %q %q %q\n", call.Kind, call.Method, call.Batch, call.Format)
-	h.Write(call.Payload)
-	return &object.Once{Key: string(key), Sum: [32]byte(h.Sum(nil))}
+	return object.NewOnce(string(key), call)
 }
 
 // setMethod sets the kind and the method of a call other than a batch.

@@ -60,7 +60,13 @@ func (s Set) Routes() map[object.ID]route.Route {
 	routes := make(map[object.ID]route.Route, n)
 	for _, t := range s.Tenants {
 		for id, v := range t.Objects {
-			routes[id] = route.Route{Backend: t.Worker, Mode: v.Mode(), Keyed: v.Keyed(), Script: true}
+			routes[id] = route.Route{
+				Backend:   t.Worker,
+				Mode:      v.Mode(),
+				Keyed:     v.Keyed(),
+				Script:    true,
+				Described: v.Description,
+			}
 		}
 	}
 	for id, p := range s.Plugins {

@@ -108,6 +108,9 @@ func daemonDescribe(c *invocation, args []any) (any, error) {
 		})
 	}
 	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}
+	if d.Once {
+		out["once"] = true
+	}
 	if refused := c.refusal(d); refused != "" {
 		out["refused"] = refused
 	}

@@ -73,7 +73,7 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (Progress, error)
 	a.before = nil
 	to, exists := snap.Routes.Lookup(call.ID)
 	exists = exists && snap.Has(call.ID)
-	if a.ended() || call.Once != nil || to.Builtin != nil || r.Truncated {
+	if a.ended() || call.Once != nil || to.Builtin != nil || r.Truncated || r.Correlated && to.MayRunOnce() {
 		return Left, nil
 	}
 	r.Flow, r.Weight = d.flow(snap, r, now)
@@ -97,6 +97,7 @@ func (a *Async) Start(r *Request, now time.Time, round *Round) (Progress, error)
 	case err != nil:
 		return Refused, err
 	}
+	r.Session.called.Store(true)
 	a.request, a.granted = r, admitted{to: to, grant: g}
 	round.calls = append(round.calls, a)
 	return Started, nil

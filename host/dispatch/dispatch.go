@@ -90,6 +90,8 @@ type Request struct {
 
 	// Truncated means that the arguments were not read completely, since the policy did not permit the call then.
 	Truncated bool
+	// Correlated means that the client has sent Corr. Calls of objects never have it: their Corr is that of a client.
+	Correlated bool
 	// Recheck, if not nil, is called when the request has its slot. changed is true if another snapshot came into force
 	// meanwhile. Recheck reports whether the caller still is the same principal.
 	Recheck func(changed bool) bool
@@ -200,6 +202,8 @@ func (d *Dispatcher) begin(ctx context.Context, r *Request) (admitted, error) {
 		err = d.checkBuiltinSize(r, to.Builtin)
 	} else if r.Truncated {
 		err = ErrPolicyChanged
+	} else {
+		err = d.correlate(ctx, r, to)
 	}
 	if err != nil {
 		d.release(g)

@@ -19,6 +19,7 @@ type Session struct {
 	flow admit.Flow // of calls that belong to no tenant
 
 	auditCaller audit.CallerCache // of the records of its calls
+	called      atomic.Bool       // it has made an authorized call of an object of a tenant
 
 	mu       sync.Mutex                  // guards backends
 	backends map[object.Backend]struct{} // backends that may have an instance of the session

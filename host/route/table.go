@@ -19,6 +19,18 @@ type Route struct {
 	Mode   object.InstanceMode
 	Script bool // a worker runs the object, which may be keyed
 	Keyed  bool // the object is probably keyed, and listed as such; certainly if Mode is known
+	// Described returns the description of a script's object, nil while it is not known. It is nil for other objects.
+	Described func() *object.Description
+}
+
+// MayRunOnce reports whether the object may execute calls with a correlation id at most once. It certainly does or does
+// not when the script has been loaded.
+func (r Route) MayRunOnce() bool {
+	if r.Described == nil {
+		return false
+	}
+	d := r.Described()
+	return d == nil || d.Once
 }
 
 // reaches reports whether an id with or without a key can lead to the route's object. Of an object that was not loaded

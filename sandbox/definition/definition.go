@@ -29,6 +29,7 @@ type Definition struct {
 	Meta     *lua.Table // metatable of instances: they find methods, then Table
 	Doc      string
 	Mode     object.InstanceMode
+	Once     bool // calls with a correlation id are executed at most once; only in modes "single" and "keyed"
 	Members  map[object.Method]*Member
 	Init     *lua.Function
 	Close    *lua.Function
@@ -103,10 +104,14 @@ func (r *Reader) NewObject(L *lua.Thread) int {
 			case key == "instance":
 				L.RaiseError(`hearth.object: instance must be "single", "session", "call" or "keyed", not %s`,
 					r.shown(L.ToString(v), 40))
+			case key == "once" && v.Kind() == lua.BoolKind:
+				d.Once = v == lua.True
+			case key == "once":
+				L.RaiseError("hearth.object: once must be true or false, not a %s", v.Kind())
 			case key == "doc":
 				L.RaiseError("hearth.object: doc must be a text, not a %s", v.Kind())
 			default:
-				L.RaiseError("hearth.object: unknown setting %q; the settings are doc and instance",
+				L.RaiseError("hearth.object: unknown setting %q; the settings are doc, instance and once",
 					r.shown(lua.Describe(k), 40))
 			}
 		}
@@ -160,6 +165,10 @@ func (r *Reader) Find(v lua.Value) (*Definition, error) {
 	if err == nil && d.Handover != nil && d.Mode != object.Single && d.Mode != object.Keyed {
 		err = fmt.Errorf("%s: handover belongs to an object with instance = \"single\" or \"keyed\": other instances "+
 			"are never replaced", file)
+	}
+	if err == nil && d.Once && d.Mode != object.Single && d.Mode != object.Keyed {
+		err = fmt.Errorf("%s: once belongs to an object with instance = \"single\" or \"keyed\": in mode %q a retry "+
+			"reaches another instance, while the first one may still run the call", file, d.Mode)
 	}
 	return d, err
 }
@@ -217,7 +226,7 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 // Describe returns the description of an object. The documentation of its members is in the comments of the source.
 // source returns the source of a file.
 func (r *Reader) Describe(d *Definition, source func(file string) []byte) *object.Description {
-	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode,
+	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode, Once: d.Once,
 		Members: make([]object.Member, 0, len(d.Members))}
 	docs := docReader{source: source}
 	for name, m := range d.Members {

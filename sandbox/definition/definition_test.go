@@ -95,6 +95,9 @@ func TestWrongDefinitions(t *testing.T) {
 		{"return hearth.object{instance = 'many'}", `instance must be "single", "session", "call" or "keyed"`},
 		{"return hearth.object{colour = 'red'}", `unknown setting "colour"`},
 		{"for i = 1, 17 do hearth.object{} end", "a script defines one object"},
+		{"return hearth.object{once = 1}", "once must be true or false, not a number"},
+		{"return hearth.object{once = true}", "once belongs to an object with instance"},
+		{"return hearth.object{once = true, instance = 'call'}", `in mode "call" a retry reaches another instance`},
 		{"local X = hearth.object{} function X:handover() end return X", "handover belongs to an object with instance"},
 		{"local X = hearth.object{} X.get.a = print X.expose.a = print return X", "get.a: the name is already exposed"},
 	} {

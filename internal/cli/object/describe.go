@@ -94,6 +94,9 @@ func printDescription(w io.Writer, d object.Description) {
 	if text := instanceText[d.Instance]; text != "" {
 		fmt.Fprintf(w, "  instance: %s (%s)\n", d.Instance, text)
 	}
+	if d.Once {
+		fmt.Fprintln(w, "  once: a call with a correlation id is executed at most once")
+	}
 	section := func(title string, method bool) {
 		first := true
 		for _, m := range d.Members {
