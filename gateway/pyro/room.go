@@ -49,12 +49,17 @@ func (s *Server) closeAll(all []*conn, whose object.Principal) {
 	if whose == "" {
 		return
 	}
-	now := time.Now()
-	last := s.roomLogged.Load()
-	if now.UnixNano()-last > int64(roomLogEvery) && s.roomLogged.CompareAndSwap(last, now.UnixNano()) {
+	if s.logsRoom(time.Now()) {
 		s.log.Warn("idle connections of the principal with the most connections were closed to make room",
 			"principal", string(whose), "closed", s.usage.ClosedIdle.Load())
 	}
+}
+
+// logsRoom reports whether closed connections are logged at this time. The next logs are due after roomLogEvery on the
+// monotonic clock.
+func (s *Server) logsRoom(now time.Time) bool {
+	last := s.roomLogged.Load()
+	return (last == nil || now.Sub(*last) > roomLogEvery) && s.roomLogged.CompareAndSwap(last, &now)
 }
 
 // roomLogEvery is the interval between logs of connections that are closed to make room.

@@ -70,7 +70,7 @@ type Server struct {
 
 	watching   sync.Once // guards the setting of peers
 	peerLog    *peerlog.Log
-	roomLogged atomic.Int64 // time of the last log about closed connections, in Unix nanoseconds
+	roomLogged atomic.Pointer[time.Time] // time of the last log about closed connections; nil: none
 
 	peers           *hangup.Watcher // of the clients; nil before Serve, and if the system has none
 	mu              sync.Mutex      // guards the fields below

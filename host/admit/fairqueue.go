@@ -35,7 +35,8 @@ func PrincipalFlow(p object.Principal) Flow { return Flow(principalPrefix + stri
 // not the running time of an object. Calls between objects hold no slot, as two of them could wait for each other.
 type FairQueue struct {
 	slots          int          // number of slots, while few flows wait
-	contendedUntil atomic.Int64 // end of the contention, in Unix nanoseconds
+	origin         time.Time    // time of Init
+	contendedUntil atomic.Int64 // end of the contention, in nanoseconds since origin of the monotonic clock
 
 	mu          sync.Mutex // guards the fields below
 	lastFlow    Flow       // flow of the last call, light calls excepted
@@ -84,14 +85,17 @@ func DefaultSlots() int { return SlotsPerProcessor * cgroup.Processors() }
 
 // Init sets the number of slots. Call it once, first.
 func (f *FairQueue) Init(slots int) {
-	f.slots = slots
+	f.slots, f.origin = slots, time.Now()
 	f.queues = map[Flow]*flowQueue{}
 	f.timer = time.AfterFunc(time.Hour, f.expire)
 	f.timer.Stop()
 }
 
-// Contended reports whether calls need slots at this time.
-func (f *FairQueue) Contended(now time.Time) bool { return now.UnixNano() < f.contendedUntil.Load() }
+// Contended reports whether calls need slots at this time. now is a result of time.Now: a change of the system's clock
+// does not affect its monotonic reading.
+func (f *FairQueue) Contended(now time.Time) bool {
+	return int64(now.Sub(f.origin)) < f.contendedUntil.Load()
+}
 
 // Acquire waits until a call of a flow may begin. It returns at once, without a slot, while no other flow has calls. It
 // first releases the slot if it belongs to another flow, and does nothing if it belongs to this flow already.
@@ -153,7 +157,7 @@ func (f *FairQueue) noteLocked(flow Flow, now time.Time) {
 		return
 	}
 	if f.lastFlow != "" {
-		f.contendedUntil.Store(now.Add(contendedFor).UnixNano())
+		f.contendedUntil.Store(int64(now.Sub(f.origin) + contendedFor))
 	}
 	f.lastFlow = flow
 }

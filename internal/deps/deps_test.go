@@ -1018,6 +1018,10 @@ var edges = []edge{
 		why: "reports ends of connections that no goroutine reads",
 	},
 	{
+		pkg: "internal/clocktest",
+		why: "tests of times need no other package",
+	},
+	{
 		pkg: "internal/tick",
 		why: "calls functions at intervals",
 	},
