@@ -118,8 +118,8 @@ func cancelled(cause error) error {
 	return object.Errorf(object.CodeOf(cause), "the call was cancelled; whether it was executed is unknown")
 }
 
-// flushStaged writes the frames of Start.
+// flushStaged writes the frames of Start. It does not wait for a worker that does not read: all tenants share the loop.
 func (p *Process) flushStaged() {
 	p.toFlush.Store(false) // first: a frame that is staged meanwhile is flushed by its own loop
-	p.out.Flush()
+	p.out.TryFlush()
 }

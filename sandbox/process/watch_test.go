@@ -344,6 +344,36 @@ func TestControlDoesNotWait(t *testing.T) {
 	<-p.done
 }
 
+// TestStartDoesNotWait starts calls of a worker that does not read its link: the loop's goroutine, which starts the
+// calls of all tenants, does not wait for it. All calls have a result when the worker ends.
+func TestStartDoesNotWait(t *testing.T) {
+	tenant := newTenant(Config{}, object.Limits{})
+	p, f := startFake(t, tenant, nil)
+	const calls = 100
+	results := make(chan error, calls)
+	for range calls { // a few of them fit the socket
+		c := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m", Payload: make([]byte, link.Large)}
+		flush := func(write func()) { write() } // the end of the loop's round
+		done := func(_ any, _ object.Reply, err error) { results <- err }
+		if !p.Start(c, time.Minute, flush, done) {
+			results <- ErrEnded
+		}
+	}
+	select {
+	case <-f.ended:
+		t.Error("the loop waited until the host ended the worker for its silence")
+	default:
+	}
+	p.Kill(errors.New("the test ends"))
+	<-f.ended
+	for range calls {
+		if err := <-results; err == nil {
+			t.Error("a call of a worker that reads nothing has a result")
+		}
+	}
+	<-p.done
+}
+
 // TestArgumentsUnderWay sends arguments up to a part of the worker's memory. Calls beyond it are refused.
 func TestArgumentsUnderWay(t *testing.T) {
 	w := watch(t, object.Limits{MaxDuration: time.Minute, ArgumentBytes: object.MaxMessageBytes})
