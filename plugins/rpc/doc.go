@@ -2,8 +2,7 @@
 // go-plugin's handshake. The generated code is checked in, so a build needs no generator.
 package rpc
 
-//go:generate protoc --go_out=. --go_opt=paths=source_relative plugin.proto
-//go:generate protoc --go-grpc_out=. --go-grpc_opt=paths=source_relative plugin.proto
+//go:generate go -C ../../internal/tools run ./protogen ../../plugins/rpc plugin.proto
 
 // Handshake of go-plugin. A plugin that is started without the cookie prints that it is not meant for interactive use.
 const (
