@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -56,6 +58,41 @@ func TestIdleConnectionsHaveNoGoroutines(t *testing.T) {
 		c.call(t, 0, "acme.list", "put", "y")
 		if c.read(t); string(c.lastReply.Payload) != fmt.Sprint(conns/2+i+1) {
 			t.Fatalf("put of connection %d = %s, want %d", i, c.lastReply.Payload, conns/2+i+1)
+		}
+	}
+}
+
+// TestLargerMessagesNeedNoGoroutines makes calls whose messages and answers are larger than the uncounted bytes of a
+// connection. The loop runs them.
+func TestLargerMessagesNeedNoGoroutines(t *testing.T) {
+	if *goroutines {
+		t.Skip("SKIPPED: the host runs without an event loop")
+	}
+	h, _ := startHost(t, everything, script(t, "acme/mirror.lua", `local O = hearth.object {}
+function O.expose:echo(x) return x end
+return O`))
+	c := pyroConn(t, h.Addrs()[0])
+	text := strings.Repeat("x", 3*admit.FreeBytes)
+	echo := func() {
+		t.Helper()
+		c.call(t, 0, "acme.mirror", "echo", text)
+		if c.read(t); string(c.lastReply.Payload) != `"`+text+`"` {
+			t.Fatalf("echo of %d bytes has %d", len(text), len(c.lastReply.Payload))
+		}
+	}
+	created := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	const calls = 100
+	for try := 0; ; try++ { // the goroutines of the handshake and of the cold object end soon
+		metrics.Read(created)
+		before := created[0].Value.Uint64()
+		for range calls {
+			echo()
+		}
+		metrics.Read(created)
+		if n := created[0].Value.Uint64() - before; n < calls/2 {
+			break
+		} else if try == 10 {
+			t.Fatalf("%d calls created %d goroutines", calls, n)
 		}
 	}
 }

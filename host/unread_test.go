@@ -2,6 +2,7 @@ package host
 
 import (
 	"net"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -30,6 +31,66 @@ func (b *startingBackend) Start(
 
 func (*startingBackend) Cancel(*object.Call, error) {}
 
+const oneTenant = `
+listener "tcp" { address = "127.0.0.1:0" }
+principal "owner" { host_user = true }
+tenant "acme" {}
+permit "all" {
+  principals = ["owner"]
+  objects    = ["acme.*"]
+}
+`
+
+// serveStarting makes a function the backend of the tenant acme.
+func (h *Host) serveStarting(invoke func(*object.Call) (object.Reply, error)) {
+	snap := h.current.Load()
+	b := new(startingBackend)
+	b.invoke = invoke
+	snap.Backends.Tenants["acme"].Worker = b
+	snap.SetRoutes(snap.Backends.Routes(), h.builtin, nil)
+}
+
+// TestLargerMessagesAreCounted makes a call whose message is larger than the uncounted bytes of a connection. Its bytes
+// are counted until it is answered. Then it makes the call without room for it, which is refused.
+func TestLargerMessagesAreCounted(t *testing.T) {
+	begun, end := make(chan struct{}), make(chan struct{})
+	h, _ := sharingHost(t, oneTenant, func(h *Host) {
+		h.serveStarting(func(*object.Call) (object.Reply, error) {
+			begun <- struct{}{}
+			<-end
+			return object.Reply{Payload: []byte("1")}, nil
+		})
+	}, nil)
+	c, bytes := localClient(t, h, 0), h.shares.Bytes
+	call := invokeMessage(t, 3*admit.FreeBytes)
+	finish := func() {
+		t.Helper()
+		end <- struct{}{}
+		if m := receive(t, c); m.Type != wire.Result || string(m.Payload) != "1" {
+			t.Errorf("the answer is %v %s", m.Type, m.Payload)
+		}
+		eventually(t, "the bytes are released", func() bool { return bytes.Used() == 0 })
+	}
+	if _, err := c.Write(call); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	if used := bytes.Used(); used < 2*admit.FreeBytes {
+		t.Errorf("%d bytes are counted for a message of %d", used, len(call))
+	}
+	finish()
+	old := admit.WaitTimeout
+	admit.WaitTimeout = time.Millisecond
+	defer func() { admit.WaitTimeout = old }()
+	bytes.SetLimit(1)
+	if _, err := c.Write(call); err != nil {
+		t.Fatal(err)
+	}
+	if m := receive(t, c); m.Flags&wire.Exception == 0 || !strings.Contains(string(m.Payload), "bytes") {
+		t.Errorf("without room the answer is %v %s", m.Type, m.Payload)
+	}
+}
+
 // localClient opens a connection without a channel and completes the handshake.
 func localClient(t *testing.T, h *Host, receiveBuffer int) net.Conn {
 	t.Helper()
@@ -56,29 +117,16 @@ func localClient(t *testing.T, h *Host, receiveBuffer int) net.Conn {
 // TestUnreadAnswersDisconnect makes small calls one after the other and reads no answer. The host disconnects the
 // client when the write timeout has passed, and serves another client before and after that.
 func TestUnreadAnswersDisconnect(t *testing.T) {
-	const policy = `
-listener "tcp" { address = "127.0.0.1:0" }
-principal "owner" { host_user = true }
-tenant "acme" {}
-permit "all" {
-  principals = ["owner"]
-  objects    = ["acme.*"]
-}
-`
 	var calls atomic.Int64
 	answer := make([]byte, admit.FreeBytes-100)
-	h, _ := sharingHost(t, policy, func(h *Host) {
+	h, _ := sharingHost(t, oneTenant, func(h *Host) {
 		cfg := h.pyroConfig()
 		cfg.WriteTimeout = 200 * time.Millisecond
 		h.pyro = pyro.NewServer(cfg)
-		snap := h.current.Load()
-		b := new(startingBackend)
-		b.invoke = func(*object.Call) (object.Reply, error) {
+		h.serveStarting(func(*object.Call) (object.Reply, error) {
 			calls.Add(1)
 			return object.Reply{Payload: answer}, nil
-		}
-		snap.Backends.Tenants["acme"].Worker = b
-		snap.SetRoutes(snap.Backends.Routes(), h.builtin, nil)
+		})
 	}, nil)
 	reads, deaf := localClient(t, h, 0), localClient(t, h, 4<<10)
 	call := invokeMessage(t, 1)

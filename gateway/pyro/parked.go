@@ -9,7 +9,6 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/gateway/pyro/socket"
-	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/internal/loop"
 	"github.com/hearthhost/hearth/object"
@@ -39,8 +38,9 @@ type Loop struct {
 }
 
 const (
-	arenaBytes  = 256 << 10       // bytes of the messages of one round
-	parkedBytes = admit.FreeBytes // longest message that a loop handles
+	arenaBytes    = 256 << 10 // memory for the messages of one round, at first
+	maxArenaBytes = 2 << 20   // the same after a round that needed more
+	parkedBytes   = 32 << 10  // longest message, and longest payload of an answer, that a loop handles
 )
 
 // after runs f at the end of the round.
@@ -103,7 +103,7 @@ func (c *conn) park() bool {
 	c.in.Drop()
 	c.inflated, c.result = nil, nil
 	c.socket.Drop()
-	c.held.Settle(0)
+	c.held.Release()
 	c.waiting.Store(true)
 	c.socket.Park(c)
 	return true
@@ -202,7 +202,7 @@ func (c *conn) takeTurn() {
 // room returns memory for a message of the round.
 func (l *Loop) room() []byte {
 	if len(l.in)-l.used <= parkedBytes { // the round still uses the buffer
-		l.in, l.used = make([]byte, arenaBytes), 0
+		l.in, l.used = make([]byte, min(2*len(l.in), maxArenaBytes)), 0
 	}
 	return l.in[l.used:][:parkedBytes+1]
 }
@@ -245,10 +245,14 @@ func (c *conn) startParked(b []byte, now time.Time) bool {
 	p.ser = ser
 	r := &c.req
 	r.Corr, r.Oneway, r.Truncated = p.answer.Corr, false, false
+	if !c.holdParked(len(b)) { // the goroutine waits for room
+		return false
+	}
 	c.socket.Await()
 	progress, err := p.async.Start(r, now, l.round)
 	switch {
 	case progress == dispatch.Left:
+		c.held.Release()
 		return false
 	case progress == dispatch.Waiting:
 		p.queued, p.held = true, bytes.Clone(b)
@@ -266,6 +270,16 @@ func (c *conn) startParked(b []byte, now time.Time) bool {
 	}
 	c.waiting.Store(false)
 	return true
+}
+
+// holdParked counts the bytes that a parked connection holds for one message, instead of those for the last one. It
+// reports false if there is no room for them.
+func (c *conn) holdParked(n int) bool {
+	if c.held.Settle(n) {
+		return true
+	}
+	c.held.Release()
+	return false
 }
 
 // answerDenied records the denial of a call and answers it.
@@ -299,7 +313,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 	case err != nil:
 		c.unpark(func() bool { return c.answerError(&p.answer, p.ser, &c.req.Call, false, err) })
 		return
-	case reply.Stream != 0 || len(reply.Payload) > parkedBytes:
+	case reply.Stream != 0 || len(reply.Payload) > parkedBytes || !c.holdParked(len(reply.Payload)):
 		c.unparkReply(reply)
 		return
 	}
@@ -316,6 +330,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 		rest = append([]byte(nil), rest...)
 		c.unpark(func() bool { return c.socket.SendRest(rest) == nil })
 	default:
+		c.held.Release()
 		c.waiting.Store(true)
 		if p.event || c.socket.Draining() {
 			c.Ready(true)
