@@ -210,6 +210,7 @@ func (h *Host) Listen(ctx context.Context) error {
 		err = h.backends.MakeSockets(in.ParentPID)
 	}
 	if err == nil && in.ParentPID == 0 { // which has them still
+		h.cleanStore()
 		err = h.admin.Open(ctx)
 	}
 	if a := h.cfg.Policy.Audit; err == nil && a.Off {

@@ -2,11 +2,15 @@ package host
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strconv"
 
 	"github.com/hearthhost/hearth/host/admin"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/host/observe"
+	"github.com/hearthhost/hearth/host/stores"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
@@ -65,6 +69,37 @@ func (h *Host) History(ctx context.Context, id object.ID) ([]history.VersionInfo
 // modules changes. A restart keeps it.
 func (h *Host) Rollback(ctx context.Context, id object.ID, version string) (name string, err error) {
 	return h.reload.Rollback(ctx, id, version)
+}
+
+// Stores returns the requests about the durable state.
+func (h *Host) Stores() *stores.Stores {
+	return stores.New(stores.Config{
+		Engine: h.store,
+		Dir:    h.storeDir(),
+		Limits: h.storeLimits,
+		Tenants: func() []object.Tenant {
+			g := h.current.Load()
+			return slices.Concat(g.Policy.Tenants, slices.Collect(maps.Keys(g.Backends.Tenants)))
+		},
+		Serves: func(id object.ID) bool { return h.current.Snapshot().Has(id) },
+		Record: h.recordStore,
+	})
+}
+
+// recordStore writes the audit record of an operator's request about durable state, and returns when it is written.
+func (h *Host) recordStore(r stores.Record) error {
+	if h.audit == nil {
+		return nil
+	}
+	about := ""
+	if r.Tenant != "" {
+		about = "tenant " + string(r.Tenant) + ", "
+	}
+	if r.Detail != "" {
+		about += r.Detail + ", "
+	}
+	detail := about + "by uid " + strconv.FormatUint(uint64(r.Operator.UID), 10)
+	return h.audit.Note("store", "object", string(r.Object), "method", r.Op, "detail", detail)
 }
 
 // record writes an event of an object into the audit log. It does not wait for the disk: the

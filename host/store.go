@@ -6,10 +6,14 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host/observe"
+	"github.com/hearthhost/hearth/host/stores"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
 	"github.com/hearthhost/hearth/service/store/sqlite"
 )
+
+// storeDir returns the folder of the durable state.
+func (h *Host) storeDir() string { return filepath.Join(h.cfg.Policy.State, "store") }
 
 // newStore makes the engine of the durable state. It opens no file.
 func (h *Host) newStore() (err error) {
@@ -18,7 +22,7 @@ func (h *Host) newStore() (err error) {
 		return err
 	}
 	h.store, err = sqlite.New(sqlite.Config{
-		Dir:  filepath.Join(h.cfg.Policy.State, "store"),
+		Dir:  h.storeDir(),
 		Node: node,
 		Log:  h.cfg.Log,
 		// During an upgrade the other process releases a store when its calls have ended.
@@ -30,6 +34,13 @@ func (h *Host) newStore() (err error) {
 	}
 	h.sharing.Store(h.cfg.Inherited.ParentPID != 0)
 	return err
+}
+
+// cleanStore removes the temporary files of a host that was killed. No other host uses the state folder.
+func (h *Host) cleanStore() {
+	if err := stores.Clean(h.storeDir()); err != nil {
+		h.log.Warn("temporary files of a former host cannot be removed", "err", err)
+	}
 }
 
 // Times of an upgrade.

@@ -15,6 +15,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/policy"
 	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/internal/cli/secret"
+	"github.com/hearthhost/hearth/internal/cli/store"
 	"github.com/hearthhost/hearth/internal/process"
 )
 
@@ -67,6 +68,7 @@ func newRoot() *cobra.Command {
 	add("host", newServe(env), newUpgrade(), newNew(), newTest(), newDoctor(), newConfig(env))
 	add("host", policy.Command(), audit.Command())
 	add("host", admin.Commands()...)
+	add("host", store.Command())
 	add("call", object.Commands(r)...)
 	add("who", key.Command(), ca.Command(), enroll.Command(r), secret.Command())
 	add("other", newVersion())

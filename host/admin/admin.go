@@ -95,6 +95,7 @@ func (s *Server) add(ln net.Listener, verbs http.Handler) {
 		ReadTimeout:    requestTimeout,
 		WriteTimeout:   requestTimeout,
 		IdleTimeout:    idleTimeout,
+		ConnContext:    withOperator,
 		ErrorLog:       slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelWarn),
 	}
 	limited := &limitedListener{Listener: ln, room: make(chan struct{}, maxConns)}

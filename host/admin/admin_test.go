@@ -12,16 +12,21 @@ import (
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/host/observe"
+	"github.com/hearthhost/hearth/host/stores"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
 
 // fakeHost is a host whose requests that change it return err.
-type fakeHost struct{ err error }
+type fakeHost struct {
+	err    error
+	stores *stores.Stores
+}
 
 func (f *fakeHost) Status() *observe.Status                   { return &observe.Status{Version: "1"} }
 func (f *fakeHost) Metrics() []byte                           { return []byte("up 1\n") }
+func (f *fakeHost) Stores() *stores.Stores                    { return f.stores }
 func (f *fakeHost) Usage(object.Tenant) (*usage.Usage, error) { return nil, f.err }
 func (f *fakeHost) Reload(context.Context) error              { return f.err }
 func (f *fakeHost) Refusals() []fault.Refusal                 { return []fault.Refusal{{Path: "a.lua"}} }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,9 +13,11 @@ import (
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/history"
 	"github.com/hearthhost/hearth/host/observe"
+	"github.com/hearthhost/hearth/host/stores"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/service/store/dump"
 )
 
 // Socket returns the path of the admin socket of a host under a policy. It is HTTP on a Unix socket, for the host's own
@@ -30,6 +33,7 @@ type Host interface {
 	Refusals() []fault.Refusal
 	History(ctx context.Context, id object.ID) ([]history.VersionInfo, error)
 	Rollback(ctx context.Context, id object.ID, version string) (name string, err error)
+	Stores() *stores.Stores
 }
 
 // verbs returns the handler of the admin socket. GET requests only read, POST requests
@@ -55,6 +59,7 @@ func verbs(h Host) *http.ServeMux {
 		answer(w, map[string]string{"version": version}, err)
 	})
 	m.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) { writeMetrics(w, h.Metrics()) })
+	storeVerbs(m, h.Stores())
 	return m
 }
 
@@ -90,11 +95,21 @@ func writeMetrics(w http.ResponseWriter, text []byte) {
 	_, _ = w.Write(text)
 }
 
-// answer writes a result, or an error as {"error": "…"}.
+// failure is the body of a request that failed.
+type failure struct {
+	Error string `json:"error"`
+	Line  int    `json:"line,omitempty"` // of the request's body, from 1
+}
+
+// answer writes a result, or a [failure].
 func answer(w http.ResponseWriter, v any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
 		status := http.StatusInternalServerError
+		failure := failure{Error: object.SafeText(err)}
+		if line, ok := errors.AsType[*dump.LineError](err); ok {
+			failure.Line = line.Line
+		}
 		switch object.CodeOf(err) {
 		case object.CodeNotFound:
 			status = http.StatusNotFound
@@ -102,10 +117,14 @@ func answer(w http.ResponseWriter, v any, err error) {
 			status = http.StatusBadRequest
 		case object.CodeUnavailable:
 			status = http.StatusServiceUnavailable
+		case object.CodeTooLarge:
+			status = http.StatusRequestEntityTooLarge
+		case object.CodeExhausted:
+			status = http.StatusInsufficientStorage
 		default:
 		}
 		w.WriteHeader(status)
-		v = map[string]string{"error": object.SafeText(err)}
+		v = failure
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

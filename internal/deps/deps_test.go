@@ -1056,10 +1056,25 @@ var edges = []edge{
 			"host/fault",
 			"host/history",
 			"host/observe",
+			"host/stores",
 			"host/usage",
 			"object",
 			"policy",
+			"service/store",
+			"service/store/dump",
 			"transport",
+			"transport/peer",
+		},
+	},
+	{
+		pkg: "host/stores",
+		why: "requests of operators about durable state need the engine, and no running object",
+		may: []string{
+			"object",
+			"service/store",
+			"service/store/dump",
+			"service/store/sqlite",
+			"service/store/value",
 		},
 	},
 	{
@@ -1193,6 +1208,7 @@ var edges = []edge{
 			"host/observe",
 			"host/reload",
 			"host/route",
+			"host/stores",
 			"host/trace",
 			"host/usage",
 			"internal/cgroup",
@@ -1419,6 +1435,17 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "internal/cli/store",
+		why: "commands for the durable state of objects",
+		may: []string{
+			"host/stores",
+			"internal/bytesize",
+			"internal/cli",
+			"internal/cli/admin",
+			"internal/cli/display",
+		},
+	},
+	{
 		pkg: "internal/cli/doctor",
 		why: "it starts probes and prints their results",
 		may: []string{
@@ -1499,6 +1526,7 @@ var edges = []edge{
 			"internal/cli/remote",
 			"internal/cli/secret",
 			"internal/cli/settings",
+			"internal/cli/store",
 			"internal/daemon",
 			"internal/journal",
 			"internal/process",
@@ -1703,6 +1731,7 @@ var doors = []struct {
 			"internal/cli/policyflag",
 			"internal/cli/remote",
 			"internal/cli/secret",
+			"internal/cli/store",
 		},
 	},
 	{
