@@ -145,7 +145,7 @@ func (s *State) leave(out *Outcome) {
 
 // dropCall drops the values of the running call.
 func (s *State) dropCall() {
-	s.vm.Clear()
+	s.vm.Rest()
 	s.enc.Reset()
 	s.build.Reset()
 }

@@ -6,23 +6,20 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/lua"
+	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// openHearth makes the global "hearth".
-func (s *State) openHearth() {
-	fns := s.types.Functions()
+// hearthFunctions returns the functions of the global "hearth", for all states.
+func hearthFunctions(types *values.Types) map[string]lua.Native {
+	fns := types.Functions()
 	maps.Copy(fns, map[string]lua.Native{
-		"object": s.definitions.NewObject,
-		"stream": s.newStream,
-		"caller": s.callerTable,
-		"proxy":  s.proxies.New,
-		"secret": s.secret,
+		"object": func(L *lua.Thread) int { return stateOf(L).definitions.NewObject(L) },
+		"stream": func(L *lua.Thread) int { return stateOf(L).newStream(L) },
+		"caller": func(L *lua.Thread) int { return stateOf(L).callerTable(L) },
+		"proxy":  func(L *lua.Thread) int { return stateOf(L).proxies.New(L) },
+		"secret": func(L *lua.Thread) int { return stateOf(L).secret(L) },
 	})
-	s.lib.Add("hearth", fns)
-	s.loggers = map[string]lua.Value{}
-	for _, level := range []string{"debug", "info", "warn", "error"} {
-		s.loggers[level] = lua.NewNative(s.logger(level)).Value()
-	}
+	return fns
 }
 
 // secret implements hearth.secret(name), a secret that the policy grants to this object. It is read at each call, so

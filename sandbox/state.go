@@ -33,7 +33,6 @@ type State struct {
 
 	types      *values.Types
 	exceptions *exception.Converter
-	loggers    map[string]lua.Value // functions of hearth.log
 	proxies    *proxy.Library
 	durable    *durable.Library
 
@@ -89,7 +88,7 @@ func (p *Program) emptyState() *State {
 		OnLong:    p.onLongCall,
 		OnCompute: p.onCompute,
 	})
-	s.types = values.New(s.l)
+	s.types = shared().types
 	s.exceptions = exception.New(s.types, p.services, s.classes)
 	s.build, s.enc = convert.New(convert.Config{
 		Thread:     s.l,
@@ -103,17 +102,18 @@ func (p *Program) emptyState() *State {
 	s.definitions = definition.NewReader(definition.Config{
 		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
 	})
-	s.modules = modules.NewLoader(s.vm, p.modules, p.services.Shown)
+	s.modules = modules.NewLoader(s.vm, p.modules, shared().searchers, p.services.Shown)
 	s.durable = durable.New(durable.Config{
-		Object:   func() object.ID { return s.id },
-		MaxValue: p.limits.StoreValue,
-		Services: p.services,
-		Types:    s.types,
-		Meter:    s.meter,
-		Build:    s.build,
-		Encode:   s.enc,
-		Running:  s.running,
-		Once:     func() bool { return s.req != nil && s.req.Once },
+		Object:    func() object.ID { return s.id },
+		Functions: shared().store,
+		MaxValue:  p.limits.StoreValue,
+		Services:  p.services,
+		Types:     s.types,
+		Meter:     s.meter,
+		Build:     s.build,
+		Encode:    s.enc,
+		Running:   s.running,
+		Once:      func() bool { return s.req != nil && s.req.Once },
 	})
 	s.proxies = proxy.New(proxy.Config{
 		From:     p.id,

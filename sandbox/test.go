@@ -200,7 +200,7 @@ func (s *State) newSubject(L *lua.Thread, subject *Program) int {
 func (s *State) handle(d *definition.Definition, self *lua.Table) *lua.Table {
 	L := s.l
 	h := L.NewTable(0, 8)
-	mt := values.Protected(L, "handle")
+	mt := values.Protected("handle")
 	method := func(fn *lua.Function) *lua.Function {
 		return lua.NewNative(func(L *lua.Thread) int {
 			n := L.Top()

@@ -211,7 +211,7 @@ func newBuilder() *Builder {
 	vm := lua.New(lua.Limits{})
 	b, _ := New(Config{
 		Thread:     vm.Main,
-		Types:      values.New(vm.Main),
+		Types:      values.New(),
 		Meter:      budget.New(budget.Config{VM: vm, Memory: 1 << 30, Held: func(int64) int64 { return 0 }}),
 		KnownClass: func(string) bool { return false },
 	})

@@ -18,7 +18,7 @@ import (
 func encode(t *testing.T, source string, textLimit int) string {
 	t.Helper()
 	vm := lua.New(lua.Limits{})
-	types := values.New(vm.Main)
+	types := values.New()
 	_, enc := New(Config{
 		Thread: vm.Main,
 		Types:  types,

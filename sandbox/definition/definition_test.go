@@ -18,19 +18,19 @@ func read(t *testing.T, source string) (*object.Description, error) {
 	t.Helper()
 	vm := lua.New(lua.Limits{})
 	vm.Refill = func() (int64, error) { return 1 << 20, nil }
-	lib := stdlib.New(vm, stdlib.Config{})
 	r := definition.NewReader(definition.Config{
-		ID: "acme.x", File: "acme/x.lua", Types: values.New(vm.Main),
+		ID: "acme.x", File: "acme/x.lua", Types: values.New(),
 		Redact: func(text string, most int) string {
 			return strings.ReplaceAll(text[:min(most, len(text))], "hunter2", "[redacted]")
 		},
 	})
-	lib.Add("hearth", map[string]lua.Native{"object": r.NewObject})
+	template := stdlib.NewTemplate()
+	template.Add("hearth", map[string]lua.Native{"object": r.NewObject})
 	proto, err := lua.Compile("acme/x.lua", source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	vm.Main.Push(lua.NewFunction(proto, lib.Globals()).Value())
+	vm.Main.Push(lua.NewFunction(proto, stdlib.New(vm, stdlib.Config{Template: template}).Globals()).Value())
 	if err := vm.Run(0, nil); err != nil {
 		return nil, err
 	}

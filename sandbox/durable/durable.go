@@ -35,13 +35,14 @@ const (
 
 // Config has the parts of a state that the library needs.
 type Config struct {
-	Object   func() object.ID // whose state it is
-	MaxValue int              // bytes of a value
-	Services services.Set
-	Types    *values.Types
-	Meter    *budget.Meter
-	Build    *convert.Builder // reads values; free while Lua runs
-	Encode   *convert.Encoder // writes values; free while Lua runs
+	Object    func() object.ID // whose state it is
+	Functions *lua.Table       // of hearth.store, see Table; shared
+	MaxValue  int              // bytes of a value
+	Services  services.Set
+	Types     *values.Types
+	Meter     *budget.Meter
+	Build     *convert.Builder // reads values; free while Lua runs
+	Encode    *convert.Encoder // writes values; free while Lua runs
 	// Once reports whether the running call is executed at most once.
 	Once func() bool
 	// Running returns the context of the running call, and nil while the script is loaded. Exclusive reports that the
@@ -51,9 +52,8 @@ type Config struct {
 
 // Library implements hearth.store in one Lua state. It belongs to the goroutine of the state.
 type Library struct {
-	cfg       Config
-	functions map[string]lua.Value
-	doc       value.Encoder
+	cfg Config
+	doc value.Encoder
 
 	settled bool          // the instance has used the store
 	answer  *store.Answer // of the running call, to be committed with its writes
@@ -63,26 +63,22 @@ type Library struct {
 }
 
 // New returns the library of a state.
-func New(cfg Config) *Library {
-	lib := &Library{cfg: cfg, functions: map[string]lua.Value{}}
-	for name, f := range map[string]lua.Native{
-		"get":         lib.get,
-		"put":         lib.put,
-		"delete":      lib.remove,
-		"list":        lib.list,
-		"increment":   lib.increment,
-		"transaction": lib.transaction,
-	} {
-		lib.functions[name] = lua.NewNative(f).Value()
-	}
-	return lib
-}
+func New(cfg Config) *Library { return &Library{cfg: cfg} }
 
-// Table returns a new table with the functions of hearth.store.
-func (lib *Library) Table() *lua.Table {
-	t := lua.NewTable(0, len(lib.functions))
-	for _, name := range slices.Sorted(maps.Keys(lib.functions)) {
-		t.SetString(name, lib.functions[name])
+// Table returns a table with the functions of hearth.store. of returns the library of the running state.
+func Table(of func(L *lua.Thread) *Library) *lua.Table {
+	functions := map[string]func(*Library, *lua.Thread) int{
+		"get":         (*Library).get,
+		"put":         (*Library).put,
+		"delete":      (*Library).remove,
+		"list":        (*Library).list,
+		"increment":   (*Library).increment,
+		"transaction": (*Library).transaction,
+	}
+	t := lua.NewTable(0, len(functions))
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		f := functions[name]
+		values.SetNative(t, name, func(L *lua.Thread) int { return f(of(L), L) })
 	}
 	return t
 }
@@ -222,7 +218,7 @@ func (lib *Library) raise(L *lua.Thread, err error) {
 	}
 	args := L.NewTable(1, 0)
 	args.Append(lua.String(msg))
-	L.Raise(lib.cfg.Types.ExceptionTable(class, args).Value())
+	L.Raise(lib.cfg.Types.ExceptionTable(L, class, args).Value())
 }
 
 // key returns argument i, a key.
@@ -306,7 +302,7 @@ func (lib *Library) encode(L *lua.Thread, name string, v lua.Value) []byte {
 	}
 	args := L.NewTable(1, 0)
 	args.Append(lua.String(msg))
-	L.Raise(lib.cfg.Types.ExceptionTable(class, args).Value())
+	L.Raise(lib.cfg.Types.ExceptionTable(L, class, args).Value())
 	return nil
 }
 

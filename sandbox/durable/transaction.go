@@ -24,7 +24,7 @@ func (lib *Library) transaction(L *lua.Thread) int {
 	mark := lib.Mark()
 	lib.inside = true
 	L.Push(fn.Value())
-	L.Push(lib.Table().Value())
+	L.Push(lib.cfg.Functions.View().Value())
 	top := L.Top() - 2
 	failed := L.Try(1, -1, lua.Nil)
 	lib.inside = false

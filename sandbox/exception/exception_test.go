@@ -37,7 +37,7 @@ func python3(name string) (string, bool) { return "builtins." + name, name != "S
 func newConverter(c classes) (*exception.Converter, *values.Types, *lua.Thread) {
 	vm := lua.New(lua.Limits{})
 	vm.Refill = func() (int64, error) { return 1 << 20, nil }
-	types := values.New(vm.Main)
+	types := values.New()
 	return exception.New(types, services.Set{Secrets: vault{}}.WithDefaults(),
 		func() convert.Classes { return c }), types, vm.Main
 }
@@ -89,9 +89,10 @@ func TestParts(t *testing.T) {
 		raised      lua.Value
 		class, text string
 	}{
-		"text":               {lua.String("bad \xff swordfish"), "builtins.RuntimeError", "bad \uFFFD [secret]"},
-		"exception":          {types.ExceptionTable("KeyError", args).Value(), "builtins.KeyError", "gone"},
-		"unknown class":      {types.ExceptionTable("Strange", args).Value(), "builtins.RuntimeError", "Strange: gone"},
+		"text":      {lua.String("bad \xff swordfish"), "builtins.RuntimeError", "bad \uFFFD [secret]"},
+		"exception": {types.ExceptionTable(L, "KeyError", args).Value(), "builtins.KeyError", "gone"},
+		"unknown class": {types.ExceptionTable(L, "Strange", args).Value(), "builtins.RuntimeError",
+			"Strange: gone"},
 		"received exception": {dict.Value(), "builtins.KeyError", "gone"},
 	} {
 		class, args := c.Parts(tt.raised)
@@ -102,7 +103,7 @@ func TestParts(t *testing.T) {
 			t.Errorf("%s: Parts = %s(%q), want %s(%q)", name, class, text, tt.class, tt.text)
 		}
 	}
-	e := c.Error(types.ExceptionTable("KeyError", args).Value())
+	e := c.Error(types.ExceptionTable(L, "KeyError", args).Value())
 	if e.Code != object.CodeRaised || e.Class != "KeyError" || e.Msg != "gone" {
 		t.Errorf("Error = %+v", e)
 	}

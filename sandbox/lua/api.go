@@ -346,6 +346,9 @@ func (L *Thread) Args(i int) []Value {
 // Clear removes all values from the main thread's stack. It is called between runs.
 func (vm *VM) Clear() {
 	L := vm.Main
+	if L.stack == nil { // after Rest
+		L.stack = stacks.Get().(*[firstStack]Value)[:] //nolint:forcetypeassert // the pool has no others
+	}
 	used := L.stack
 	if !vm.ran { // then only Push has written
 		used = used[:L.top]
@@ -372,13 +375,20 @@ func (L *Thread) base() *frame {
 }
 
 // MarkClean marks a table. Any write to the table removes the mark.
-func (t *Table) MarkClean() { t.absent |= clean }
+func (t *Table) MarkClean() {
+	if t.sharing != sharedTable { // which is clean
+		t.absent |= clean
+	}
+}
 
 // IsClean reports whether the table has not been written to since MarkClean.
 func (t *Table) IsClean() bool { return t.absent&clean != 0 }
 
 // SetMeta sets the metatable.
 func (t *Table) SetMeta(meta *Table) {
+	if t.sharing == sharedTable {
+		panic("lua: a write to a shared table")
+	}
 	t.absent = 0
 	t.Meta = meta
 }

@@ -104,7 +104,7 @@ enter:
 			b, key := r[a], k[i>>32]
 			if b.ref != nil && *(*Kind)(b.ref) == TableKind {
 				t := (*Table)(b.ref)
-				if e := t.findText(key.text()); e != nil && e.value.ref != nil {
+				if e := t.findText(key.text()); e != nil && e.value.ref != nil && t.sharing == ownTable {
 					v := r[uint8(i>>24)]
 					t.absent = 0
 					if v.ref == nil {

@@ -5,7 +5,7 @@ const userDataSize = 80
 
 // Held returns the bytes in use. These are all values reachable from the given ones, from the globals and from the
 // stacks of the running coroutine and of those that have resumed it, and the buffers of running native functions. It
-// stops counting above most. Strings and code that several VMs share are not counted.
+// stops counting above most. Values and code that several VMs share are not counted.
 func (vm *VM) Held(most int64, from ...Value) int64 {
 	vm.epoch++
 	if vm.epoch == 0 { // epoch 0 is the mark of new objects
@@ -50,11 +50,23 @@ func (w *walker) add(v Value) {
 		}
 		return
 	case TableKind:
-		mark = &(*Table)(v.ref).mark
+		t := (*Table)(v.ref)
+		if t.sharing == sharedTable {
+			return
+		}
+		mark = &t.mark
 	case FunctionKind:
-		mark = &(*Function)(v.ref).mark
+		f := (*Function)(v.ref)
+		if f.shared {
+			return
+		}
+		mark = &f.mark
 	case UserDataKind:
-		mark = &(*UserData)(v.ref).mark
+		u := (*UserData)(v.ref)
+		if u.shared {
+			return
+		}
+		mark = &u.mark
 	case ThreadKind:
 		mark = &(*Thread)(v.ref).mark
 	default:
@@ -76,8 +88,12 @@ func (w *walker) visit(v Value) {
 	switch v.Kind() {
 	case TableKind:
 		t := (*Table)(v.ref)
-		w.sum += int64(t.Size())
 		w.table(t.Meta)
+		if t.sharing == viewTable {
+			w.sum += tableSize
+			return // its elements are shared
+		}
+		w.sum += int64(t.Size())
 		for _, e := range t.array {
 			w.add(e)
 		}

@@ -16,6 +16,7 @@ type Table struct {
 	// clean included.
 	absent  uint8
 	mark    uint16 // epoch of the last walk that found it
+	sharing sharing
 	Meta    *Table
 	array   []Value // array[i-1] holds key i
 	entries []entry // in order of insertion, up to cap(entries)
@@ -161,6 +162,9 @@ func (t *Table) entryOf(key Value) int32 {
 // Set sets the element under a key, which must not be nil or nan. It returns the bytes by which the table grew, usually
 // 0.
 func (t *Table) Set(key, v Value) int {
+	if t.sharing != ownTable {
+		t.copyHash()
+	}
 	t.absent = 0
 	if key.IsNumber() {
 		f := key.number()
@@ -440,12 +444,8 @@ func (t *Table) Count() int {
 // Clone returns a copy with the same metatable.
 func (t *Table) Clone() *Table {
 	c := *t
-	c.absent = 0
+	c.absent, c.sharing = 0, ownTable
 	c.array = append([]Value(nil), t.array...)
-	if t.entries != nil {
-		c.entries = make([]entry, len(t.entries), cap(t.entries))
-		copy(c.entries, t.entries)
-		c.heads = append([]int32(nil), t.heads...)
-	}
+	c.entries, c.heads = clonedHash(t.entries, t.heads)
 	return &c
 }

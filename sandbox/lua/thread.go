@@ -67,7 +67,7 @@ const (
 )
 
 func (vm *VM) newThread(env *Table) *Thread {
-	L := &Thread{kind: ThreadKind, vm: vm, env: env, stack: make([]Value, window+64)}
+	L := &Thread{kind: ThreadKind, vm: vm, env: env, stack: make([]Value, firstStack)}
 	L.ci = &frame{base: 1, slot: 0}
 	L.top = 1
 	vm.Allocated += threadSize + int64(len(L.stack))*valueSize + frameSize

@@ -60,12 +60,13 @@ type text struct {
 
 // UserData is a value of the host. Its metatable defines the operations for scripts.
 type UserData struct {
-	kind  Kind
-	mark  uint16
-	Value any
-	Meta  *Table
-	Ref   Value // a value that Value refers to; it counts as in use as long as the userdata does
-	size  int   // bytes of Value, for the memory count
+	kind   Kind
+	shared bool // shared by several VMs: immutable
+	mark   uint16
+	Value  any
+	Meta   *Table
+	Ref    Value // a value that Value refers to; it counts as in use as long as the userdata does
+	size   int   // bytes of Value, for the memory count
 }
 
 // Nil is nil; True and False are the booleans.

@@ -32,6 +32,9 @@ type VM struct {
 
 	Main       *Thread
 	StringMeta *Table // of all strings
+	// Library and Host belong to the owners of native functions, which several VMs share: by them such a function finds
+	// its state in this VM. Library is that of the standard library, Host that of the owner of the VM.
+	Library, Host any
 
 	next         *Function // the function next, which loops do not call
 	fuel         int64     // remaining steps
@@ -311,6 +314,7 @@ func (l *linker) link(p *code.Proto) *Proto {
 // Function is a closure of Lua code, or a native function.
 type Function struct {
 	kind   Kind
+	shared bool // shared by several VMs: immutable
 	mark   uint16
 	Env    *Table // the globals
 	proto  *Proto

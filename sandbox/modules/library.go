@@ -18,8 +18,9 @@ import (
 // Library holds the modules in a tenant's lib folder. It compiles a module when it is first required. It is safe
 // for concurrent use.
 type Library struct {
-	folder      string // for messages, with a slash at the end
-	sourceBytes int    // limit of a source
+	folder      string    // for messages, with a slash at the end
+	path        lua.Value // package.path
+	sourceBytes int       // limit of a source
 
 	mu      sync.Mutex // guards the compiled code of the modules
 	modules map[string]*module
@@ -37,6 +38,7 @@ type module struct {
 // retained and must not change. sourceBytes is the size limit of each.
 func NewLibrary(tenant object.Tenant, sources map[string][]byte, sourceBytes int) *Library {
 	l := &Library{folder: string(tenant) + "/lib/", sourceBytes: sourceBytes, modules: map[string]*module{}}
+	l.path = lua.SharedString(l.folder + "?.lua;" + l.folder + "?/init.lua")
 	for name, source := range sources {
 		file := l.folder + strings.ReplaceAll(name, ".", "/") + ".lua"
 		l.modules[name] = &module{name: name, file: file, source: source}

@@ -9,9 +9,14 @@ import (
 	"github.com/hearthhost/hearth/sandbox/values"
 )
 
-// loadingValue marks a module in package.loaded while it runs, and after its run has failed. Each VM has a userdata
-// with it, because a count of memory marks the values that it finds.
+// loadingValue marks a module in package.loaded while it runs, and after its run has failed.
 type loadingValue struct{}
+
+var loading = func() lua.Value {
+	v := lua.NewUserData(loadingValue{}, nil)
+	lua.ShareValue(v)
+	return v
+}()
 
 // Loader implements require, module and package.loaders in one VM. It belongs to the goroutine of the VM.
 type Loader struct {
@@ -19,7 +24,6 @@ type Loader struct {
 	library   *Library
 	shown     func(text string, n int) string
 	searchers []lua.Value // functions of package.loaders
-	loading   lua.Value   // a loadingValue
 	run       Run
 }
 
@@ -29,30 +33,44 @@ type Run struct {
 	loaded *lua.Table // package.loaded
 }
 
-// NewLoader makes the loader of a VM. shown returns the beginning of a text, about n bytes, without secrets.
-func NewLoader(vm *lua.VM, library *Library, shown func(text string, n int) string) *Loader {
-	l := &Loader{
-		vm:      vm,
-		library: library,
-		shown:   shown,
-		loading: lua.NewUserData(loadingValue{}, nil),
+// NewLoader makes the loader of a VM. searchers are those of [Searchers]. shown returns the beginning of a text, about
+// n bytes, without secrets.
+func NewLoader(vm *lua.VM, library *Library, searchers []lua.Value, shown func(text string, n int) string) *Loader {
+	return &Loader{
+		vm:        vm,
+		library:   library,
+		searchers: searchers,
+		shown:     shown,
 	}
-	l.searchers = []lua.Value{lua.NewNative(l.preloaded).Value(), lua.NewNative(l.libLoader).Value()}
-	return l
+}
+
+// Searchers returns the functions in package.loaders. of returns the loader of the running VM.
+func Searchers(of func(L *lua.Thread) *Loader) []lua.Value {
+	return []lua.Value{
+		lua.NewNative(func(L *lua.Thread) int { return of(L).preloaded(L) }).Value(),
+		lua.NewNative(func(L *lua.Thread) int { return of(L).libLoader(L) }).Value(),
+	}
 }
 
 // Begin starts a run with new globals. It fills the table package.
 func (l *Loader) Begin(globals *lua.Table) {
-	modules := globals.GetString("package").AsTable()
-	l.run = Run{env: globals, loaded: modules.GetString("loaded").AsTable()}
+	modules := globals.Get(packageName).AsTable()
+	l.run = Run{env: globals, loaded: modules.Get(loadedName).AsTable()}
 	loaders := lua.NewTable(len(l.searchers), 0)
 	for i, search := range l.searchers {
 		loaders.Set(lua.Int(i+1), search)
 	}
-	modules.SetString("loaders", loaders.Value())
-	lib := l.library.folder
-	modules.SetString("path", lua.String(lib+"?.lua;"+lib+"?/init.lua"))
+	modules.Set(loadersName, loaders.Value())
+	modules.Set(pathName, l.library.path)
 }
+
+// Names of the tables that Begin uses.
+var (
+	packageName = lua.SharedString("package")
+	loadedName  = lua.SharedString("loaded")
+	loadersName = lua.SharedString("loaders")
+	pathName    = lua.SharedString("path")
+)
 
 // Run returns the current run.
 func (l *Loader) Run() Run { return l.run }
@@ -66,7 +84,7 @@ func (l *Loader) Resume(r Run) { l.run = r }
 func (l *Loader) Require(L *lua.Thread) int {
 	name := L.CheckString(1)
 	L.Charge(10 + len(name)>>3)
-	if v := l.run.loaded.GetString(name); v == l.loading {
+	if v := l.run.loaded.GetString(name); v == loading {
 		L.RaiseError("loop or previous error loading module '%s'", l.shownModule(name))
 	} else if v.Truth() {
 		L.Push(v)
@@ -74,11 +92,11 @@ func (l *Loader) Require(L *lua.Thread) int {
 	}
 	load := l.findModule(L, name)
 	key := lua.String(name)
-	L.RawSet(l.run.loaded, key, l.loading)
+	L.RawSet(l.run.loaded, key, loading)
 	v := L.Call(load, key)
 	if v.IsNil() {
 		v = l.run.loaded.Get(key)
-		if v == l.loading {
+		if v == loading {
 			v = lua.True
 		}
 	}

@@ -14,11 +14,14 @@ func run(t *testing.T, library *modules.Library, source string) string {
 	t.Helper()
 	vm := lua.New(lua.Limits{})
 	vm.Refill = func() (int64, error) { return 1 << 20, nil }
-	lib := stdlib.New(vm, stdlib.Config{})
-	loader := modules.NewLoader(vm, library, func(text string, n int) string { return text[:min(n, len(text))] })
-	lib.Add("", map[string]lua.Native{"require": loader.Require, "module": loader.Module})
-	lib.Add("package", map[string]lua.Native{"seeall": loader.SeeAll})
-	globals := lib.Globals()
+	var loader *modules.Loader
+	searchers := modules.Searchers(func(*lua.Thread) *modules.Loader { return loader })
+	shown := func(text string, n int) string { return text[:min(n, len(text))] }
+	loader = modules.NewLoader(vm, library, searchers, shown)
+	template := stdlib.NewTemplate()
+	template.Add("", map[string]lua.Native{"require": loader.Require, "module": loader.Module})
+	template.Add("package", map[string]lua.Native{"seeall": loader.SeeAll})
+	globals := stdlib.New(vm, stdlib.Config{Template: template}).Globals()
 	vm.Main.SetGlobals(globals)
 	loader.Begin(globals)
 	proto, err := modules.Compile("test.lua", []byte(source), 1<<10)

@@ -48,11 +48,9 @@ type Config struct {
 	Before func(L *lua.Thread)
 }
 
-// New returns the library of a state, and adds their methods to its types.
+// New returns the library of a state. [AddMethods] adds the methods of proxies to its types.
 func New(cfg Config) *Library {
-	lib := &Library{cfg: cfg, methods: map[string]*lua.Function{}}
-	lib.addMethods()
-	return lib
+	return &Library{cfg: cfg}
 }
 
 // SetFrom sets the calling object.
@@ -72,18 +70,21 @@ func (lib *Library) New(L *lua.Thread) int {
 	return 1
 }
 
-// addMethods makes p:name(…) a call of the method name.
-func (lib *Library) addMethods() {
+// AddMethods makes p:name(…) a call of the method name. of returns the library of the running state.
+func AddMethods(types *values.Types, of func(L *lua.Thread) *Library) {
 	get := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "get_attribute")
-		return lib.call(L, p, object.Get, name, []lua.Value{lua.String(name)}, nil)
+		return of(L).call(L, p, object.Get, name, []lua.Value{lua.String(name)}, nil)
 	})
 	set := lua.NewNative(func(L *lua.Thread) int {
 		p, name := checkAttribute(L, "set_attribute")
-		lib.call(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
+		of(L).call(L, p, object.Set, name, []lua.Value{lua.String(name), L.Get(3)}, nil)
 		return 0
 	})
-	values.SetNative(lib.cfg.Types.Proxy, "__index", func(L *lua.Thread) int {
+	lua.ShareValue(get.Value())
+	lua.ShareValue(set.Value())
+	values.SetNative(types.Proxy, "__index", func(L *lua.Thread) int {
+		lib := of(L)
 		name := L.CheckString(2)
 		fn := lib.methods[name]
 		switch name {
@@ -105,18 +106,21 @@ func (lib *Library) addMethods() {
 			args, kwargs := lib.arguments(L, 2)
 			return lib.call(L, p, object.Invoke, name, args, kwargs)
 		})
+		if lib.methods == nil {
+			lib.methods = map[string]*lua.Function{}
+		}
 		if len(lib.methods) < maxProxyNames {
 			lib.methods[name] = fn
 		}
 		L.Push(fn.Value())
 		return 1
 	})
-	values.SetNative(lib.cfg.Types.Proxy, "__newindex", func(L *lua.Thread) int {
-		name := lib.cfg.Services.Shown(L.CheckString(2), 40)
+	values.SetNative(types.Proxy, "__newindex", func(L *lua.Thread) int {
+		name := of(L).cfg.Services.Shown(L.CheckString(2), 40)
 		L.RaiseError("an attribute of another object is set by proxy:set_attribute(%q, value)", name)
 		return 0
 	})
-	values.SetNative(lib.cfg.Types.Proxy, "__tostring", func(L *lua.Thread) int {
+	values.SetNative(types.Proxy, "__tostring", func(L *lua.Thread) int {
 		return L.PushString("proxy of " + string(checkProxy(L, "tostring").To))
 	})
 }
@@ -211,7 +215,7 @@ func (lib *Library) raise(L *lua.Thread, to object.ID, err error) {
 	}
 	args := L.NewTable(1, 0)
 	args.Append(lua.String("calling " + string(to) + ": " + msg))
-	L.Raise(lib.cfg.Types.ExceptionTable(class, args).Value())
+	L.Raise(lib.cfg.Types.ExceptionTable(L, class, args).Value())
 }
 
 // exception converts an exception of another object to an exception of this script.
@@ -227,7 +231,7 @@ func (lib *Library) exception(L *lua.Thread, r *services.RemoteException) *lua.T
 	if class == "" {
 		class = "RuntimeError"
 	}
-	return lib.cfg.Types.ExceptionTable(class, args)
+	return lib.cfg.Types.ExceptionTable(L, class, args)
 }
 
 // fromGo converts an argument of an exception to a Lua value.

@@ -31,7 +31,7 @@ func run(t *testing.T, source string, running bool, call objects) (string, error
 		Memory: 1 << 30,
 		Held:   func(int64) int64 { return 0 },
 	})
-	types := values.New(vm.Main)
+	types := values.New()
 	s := services.Set{Objects: call}.WithDefaults()
 	build, encode := convert.New(convert.Config{
 		Thread:     vm.Main,
@@ -59,9 +59,10 @@ func run(t *testing.T, source string, running bool, call objects) (string, error
 			return t.Context(), true
 		},
 	})
-	standard := stdlib.New(vm, stdlib.Config{})
-	standard.Add("", map[string]lua.Native{"proxy": lib.New})
-	globals := standard.Globals()
+	proxy.AddMethods(types, func(*lua.Thread) *proxy.Library { return lib })
+	template := stdlib.NewTemplate()
+	template.Add("", map[string]lua.Native{"proxy": lib.New})
+	globals := stdlib.New(vm, stdlib.Config{Template: template}).Globals()
 	vm.Main.SetGlobals(globals)
 	proto, err := lua.Compile("test", source)
 	if err != nil {

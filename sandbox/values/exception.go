@@ -23,13 +23,13 @@ func (ts *Types) NewException(L *lua.Thread) int {
 	if n, ok := Of(args.GetInt(1)).(*big.Int); ok {
 		L.Charge(IntegerTextSteps(n))
 	}
-	L.Push(ts.ExceptionTable(class, args).Value())
+	L.Push(ts.ExceptionTable(L, class, args).Value())
 	return 1
 }
 
 // ExceptionTable makes an exception in Lua from a class and its arguments.
-func (ts *Types) ExceptionTable(class string, args *lua.Table) *lua.Table {
-	t := ts.l.NewTable(0, 3)
+func (ts *Types) ExceptionTable(L *lua.Thread, class string, args *lua.Table) *lua.Table {
+	t := L.NewTable(0, 3)
 	t.SetString("class", lua.String(class))
 	args.SetMeta(ts.Tuple)
 	t.SetString("args", args.Value())

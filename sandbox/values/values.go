@@ -34,10 +34,8 @@ type (
 // MaxExact is the limit up to which Lua numbers represent every integer.
 const MaxExact = 1 << 53
 
-// Types holds the metatables of one VM, and its null. It belongs to the goroutine of the VM.
+// Types holds the metatables of the values, and null. After Share any number of VMs may use them.
 type Types struct {
-	l *lua.Thread // the main thread
-
 	Null lua.Value // hearth.null
 
 	// Marks are the metatables of plain tables with a declared kind. They are protected from scripts.
@@ -47,34 +45,19 @@ type Types struct {
 }
 
 // Protected makes a metatable for which getmetatable returns name. setmetatable does not replace it.
-func Protected(L *lua.Thread, name string) *lua.Table {
-	mt := L.NewTable(0, 4)
+func Protected(name string) *lua.Table {
+	mt := lua.NewTable(0, 4)
 	mt.SetString("__metatable", lua.String(name))
 	return mt
 }
 
-// New makes the metatables for the VM of L, its main thread. The caller adds the methods of proxies.
-func New(L *lua.Thread) *Types {
-	ts := &Types{l: L}
-	for name, to := range map[string]**lua.Table{
-		"list":      &ts.List,
-		"tuple":     &ts.Tuple,
-		"set":       &ts.Set,
-		"dict":      &ts.Dict,
-		"kw":        &ts.Keywords,
-		"exception": &ts.Exception,
-		"bytes":     &ts.Bytes,
-		"int":       &ts.Integer,
-		"float":     &ts.Float,
-		"complex":   &ts.Complex,
-		"datetime":  &ts.DateTime,
-		"date":      &ts.Date,
-		"stream":    &ts.Stream,
-		"proxy":     &ts.Proxy,
-	} {
-		*to = Protected(L, name)
+// New makes metatables. The caller adds the methods of proxies.
+func New() *Types {
+	ts := &Types{}
+	for name, to := range ts.metatables() {
+		*to = Protected(name)
 	}
-	null := Protected(L, "null")
+	null := Protected("null")
 	SetNative(null, "__tostring", func(L *lua.Thread) int { return L.PushString("null") })
 	ts.Null = lua.NewUserData(Null{}, null)
 	SetNative(ts.Exception, "__tostring", func(L *lua.Thread) int {
@@ -89,12 +72,40 @@ func New(L *lua.Thread) *Types {
 	return ts
 }
 
+// Share makes the metatables immutable.
+func (ts *Types) Share() {
+	for _, mt := range ts.metatables() {
+		lua.Share(*mt)
+	}
+	lua.ShareValue(ts.Null)
+}
+
+// metatables returns the metatables by the names of their types.
+func (ts *Types) metatables() map[string]**lua.Table {
+	return map[string]**lua.Table{
+		"list":      &ts.List,
+		"tuple":     &ts.Tuple,
+		"set":       &ts.Set,
+		"dict":      &ts.Dict,
+		"kw":        &ts.Keywords,
+		"exception": &ts.Exception,
+		"bytes":     &ts.Bytes,
+		"int":       &ts.Integer,
+		"float":     &ts.Float,
+		"complex":   &ts.Complex,
+		"datetime":  &ts.DateTime,
+		"date":      &ts.Date,
+		"stream":    &ts.Stream,
+		"proxy":     &ts.Proxy,
+	}
+}
+
 // SetNative puts a native function into a table.
 func SetNative(t *lua.Table, name string, f lua.Native) { t.SetString(name, lua.NewNative(f).Value()) }
 
 // methods adds Go functions to a metatable. Functions without leading underscores become methods of the value.
 func (ts *Types) methods(mt *lua.Table, fns map[string]lua.Native) {
-	index := ts.l.NewTable(0, 4)
+	index := lua.NewTable(0, 4)
 	for _, name := range slices.Sorted(maps.Keys(fns)) {
 		to := index
 		if strings.HasPrefix(name, "__") {

@@ -14,10 +14,10 @@ func eval(t *testing.T, source string) string {
 	t.Helper()
 	vm := lua.New(lua.Limits{})
 	vm.Refill = func() (int64, error) { return 1 << 20, nil }
-	lib := stdlib.New(vm, stdlib.Config{})
-	types := values.New(vm.Main)
-	lib.Add("hearth", types.Functions())
-	globals := lib.Globals()
+	types := values.New()
+	template := stdlib.NewTemplate()
+	template.Add("hearth", types.Functions())
+	globals := stdlib.New(vm, stdlib.Config{Template: template}).Globals()
 	globals.GetString("hearth").AsTable().SetString("null", types.Null)
 	proto, err := lua.Compile("test", source)
 	if err != nil {

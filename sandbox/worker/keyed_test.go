@@ -229,7 +229,7 @@ func TestLimitEndsOneKey(t *testing.T) {
 
 // TestMemoryOfKeys makes many instances, which take little memory each.
 func TestMemoryOfKeys(t *testing.T) {
-	const keys, most = 500, 80 << 10
+	const keys, most = 500, 28 << 10
 	withPeer(t, 0, func(t *testing.T, p *peer) {
 		p.serve("acme.cart", cart, object.Limits{})
 		heap := func() uint64 {

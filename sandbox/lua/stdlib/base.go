@@ -12,10 +12,10 @@ import (
 // sorted returns the keys of a map in order. Tables are filled in this order, which scripts can observe.
 func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
 
-func (l *Library) openBase() {
+func (t *Template) openBase() {
 	next := lua.NewNative(baseNext)
-	l.vm.SetNext(next)
-	l.globals.SetString("next", next.Value())
+	t.next = next
+	t.globals.SetString("next", next.Value())
 	inext := lua.NewNative(func(L *lua.Thread) int {
 		i := L.CheckInt32(2) + 1
 		v := L.CheckTable(1).GetInt(i)
@@ -26,8 +26,8 @@ func (l *Library) openBase() {
 		L.Push(v)
 		return 2
 	}).Value()
-	l.Add("", map[string]lua.Native{
-		"assert": l.assert, "error": baseError, "getmetatable": baseGetMetatable, "setmetatable": baseSetMetatable,
+	t.Add("", map[string]lua.Native{
+		"assert": baseAssert, "error": baseError, "getmetatable": baseGetMetatable, "setmetatable": baseSetMetatable,
 		"rawequal": func(L *lua.Thread) int {
 			a, b := L.CheckAny(1), L.CheckAny(2)
 			if s, ok := a.AsString(); ok {
@@ -51,7 +51,7 @@ func (l *Library) openBase() {
 		},
 		"pcall": basePCall, "xpcall": baseXPCall,
 		"print": func(L *lua.Thread) int {
-			l.print(L, "\t")
+			of(L).print(L, "\t")
 			return 0
 		},
 		"select": baseSelect, "tonumber": ToNumber, "tostring": baseToString,
@@ -74,9 +74,9 @@ func (l *Library) openBase() {
 			L.Push(lua.Int(0))
 			return 3
 		},
-		"collectgarbage": l.collectGarbage,
+		"collectgarbage": collectGarbage,
 		"gcinfo": func(L *lua.Thread) int {
-			L.Push(lua.Int(int(l.vm.Allocated >> 10)))
+			L.Push(lua.Int(int(L.VM().Allocated >> 10)))
 			return 1
 		},
 	})
@@ -111,14 +111,14 @@ func baseNext(L *lua.Thread) int {
 	return 2
 }
 
-// assert raises the message with the position of its caller, as 5.1.5 does. It does not change an exception of the
+// baseAssert raises the message with the position of its caller, as 5.1.5 does. It does not change an exception of the
 // host.
-func (l *Library) assert(L *lua.Thread) int {
+func baseAssert(L *lua.Thread) int {
 	if L.CheckAny(1).Truth() {
 		return L.Top()
 	}
 	v := L.Get(2)
-	if l.cfg.Exception != nil && l.cfg.Exception(v) {
+	if exception := of(L).cfg.Exception; exception != nil && exception(v) {
 		L.Raise(v)
 	}
 	msg, _, _ := strings.Cut(L.OptString(2, "assertion failed!"), "\x00") // as in PUC
@@ -352,10 +352,10 @@ func newProxy(L *lua.Thread) int {
 // proxy is the Go value of a userdata that newproxy makes.
 type proxy struct{}
 
-func (l *Library) collectGarbage(L *lua.Thread) int {
+func collectGarbage(L *lua.Thread) int {
 	switch what := L.OptString(1, "collect"); what {
 	case "count":
-		L.Push(lua.Number(float64(l.vm.Allocated) / 1024))
+		L.Push(lua.Number(float64(L.VM().Allocated) / 1024))
 	case "collect", "stop", "restart", "step", "setpause", "setstepmul":
 		L.Push(lua.Int(0))
 	default:

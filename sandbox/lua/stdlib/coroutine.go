@@ -10,10 +10,10 @@ import (
 // counter counts the coroutines that have not been collected.
 type counter struct{ live atomic.Int64 }
 
-func (l *Library) openCoroutine() {
-	l.Add("coroutine", map[string]lua.Native{
+func (t *Template) openCoroutine() {
+	t.Add("coroutine", map[string]lua.Native{
 		"create": func(L *lua.Thread) int {
-			L.Push(l.newThread(L).Value())
+			L.Push(of(L).newThread(L).Value())
 			return 1
 		},
 		"resume": func(L *lua.Thread) int {
@@ -27,7 +27,7 @@ func (l *Library) openCoroutine() {
 			L.Insert(lua.True, L.Top()-n+1)
 			return n + 1
 		},
-		"wrap":  l.wrap,
+		"wrap":  coroutineWrap,
 		"yield": func(L *lua.Thread) int { return L.Yield() },
 		"status": func(L *lua.Thread) int {
 			return L.PushString(L.CheckThread(1).Status())
@@ -77,8 +77,8 @@ func (l *Library) ResetCoroutines() {
 	}
 }
 
-func (l *Library) wrap(L *lua.Thread) int {
-	co := l.newThread(L)
+func coroutineWrap(L *lua.Thread) int {
+	co := of(L).newThread(L)
 	L.Push(lua.NewIterator(func(L *lua.Thread) int {
 		n, err := L.Resume(co, L.Top())
 		if err == nil {

@@ -4,8 +4,9 @@
 // Functions behave as those of PUC Lua 5.1.5, error messages included. Each charges for its work before it begins, so
 // that none can exceed the granted steps.
 //
-// A [Library] holds the functions of one VM. [Library.Globals] makes the globals of one run. Scripts may change them,
-// and the next run has new ones.
+// A [Template] holds the functions, which all VMs of the process share. A [Library] has the state of the functions in
+// one VM. [Library.Globals] makes the globals of one run. Scripts may change them: the changed table is copied, so that
+// no other VM and no other run sees the change.
 //
 // Source: Lua 5.1 reference manual, section 5 "Standard Libraries", and the behaviour of lua5.1 where the manual
 // leaves a choice.
@@ -29,18 +30,17 @@ type Config struct {
 	Random *rand.Rand
 	// Exception reports whether assert must raise a value unchanged. nil means never.
 	Exception func(v lua.Value) bool
+	// Template has the functions of the library; nil means those of Lua.
+	Template *Template
 }
 
 // Library is the standard library of one VM.
 type Library struct {
-	vm  *lua.VM
-	cfg Config
-
-	globals *lua.Table            // the template
-	tables  map[string]*lua.Table // the library tables in it, by name
-	random  *rand.Rand
-	seeded  bool
-	count   *counter // of coroutines
+	vm     *lua.VM
+	cfg    Config
+	random *rand.Rand
+	seeded bool
+	count  *counter // of coroutines
 }
 
 // New makes the library of a VM. It serves any number of consecutive runs.
@@ -51,24 +51,20 @@ func New(vm *lua.VM, cfg Config) *Library {
 	if cfg.SourceBytes == 0 {
 		cfg.SourceBytes = 1 << 20
 	}
-	l := &Library{
-		vm:      vm,
-		cfg:     cfg,
-		globals: lua.NewTable(0, 64),
-		tables:  map[string]*lua.Table{},
-		count:   new(counter),
+	if cfg.Template == nil {
+		cfg.Template = standard()
 	}
+	cfg.Template.share()
+	l := &Library{vm: vm, cfg: cfg, count: new(counter)}
 	l.Reseed()
-	l.globals.SetString("_VERSION", lua.String("Lua 5.1"))
-	l.openBase()
-	l.openLoad()
-	l.openString()
-	l.openTable()
-	l.openMath()
-	l.openOS()
-	l.openCoroutine()
-	l.openStubs()
+	vm.Library = l
+	vm.SetNext(cfg.Template.next)
 	return l
+}
+
+// of returns the library of the VM that runs a function.
+func of(L *lua.Thread) *Library {
+	return L.VM().Library.(*Library) //nolint:forcetypeassert // only New sets it, before any function runs
 }
 
 // Reseed gives math.random an unpredictable seed.
@@ -83,43 +79,35 @@ func (l *Library) Reseed() {
 // Seeded reports whether a script has chosen a seed since the last Reseed.
 func (l *Library) Seeded() bool { return l.seeded }
 
-// Add puts functions into a library table, which it makes if necessary. The name "" stands for the globals.
-func (l *Library) Add(name string, fns map[string]lua.Native) {
-	t := l.globals
-	if name != "" {
-		t = l.tables[name]
-		if t == nil {
-			t = lua.NewTable(0, len(fns))
-			l.tables[name] = t
-			l.globals.SetString(name, t.Value())
-		}
-	}
-	for _, key := range sorted(fns) {
-		t.SetString(key, lua.NewNative(fns[key]).Value())
-	}
-}
-
-// Set puts a value into the globals of all future runs.
-func (l *Library) Set(name string, v lua.Value) { l.globals.SetString(name, v) }
-
 // Globals makes the globals of a run and its metatable of strings.
 func (l *Library) Globals() *lua.Table {
-	g := l.globals.Clone()
-	g.SetString("_G", g.Value())
-	for _, name := range sorted(l.tables) {
-		g.SetString(name, l.tables[name].Clone().Value())
+	t := l.cfg.Template
+	g := t.globals.Clone()
+	g.Set(globalsName, g.Value())
+	for _, lib := range t.sorted {
+		g.Set(lib.name, lib.table.View().Value())
 	}
 	meta := lua.NewTable(0, 1)
-	meta.SetString("__index", g.GetString("string"))
+	meta.Set(indexName, g.Get(stringName))
 	l.vm.StringMeta = meta
-	if p := g.GetString("package").AsTable(); p != nil {
+	if p := g.Get(packageName).AsTable(); p != nil {
 		loaded := lua.NewTable(0, 16)
-		for _, name := range sorted(l.tables) {
-			loaded.SetString(name, g.GetString(name))
+		for _, lib := range t.sorted {
+			loaded.Set(lib.name, g.Get(lib.name))
 		}
-		loaded.SetString("_G", g.Value())
-		p.SetString("loaded", loaded.Value())
-		p.SetString("preload", lua.NewTable(0, 0).Value())
+		loaded.Set(globalsName, g.Value())
+		p.Set(loadedName, loaded.Value())
+		p.Set(preloadName, lua.NewTable(0, 0).Value())
 	}
 	return g
 }
+
+// Names of tables in the globals and in package.
+var (
+	globalsName = lua.SharedString("_G")
+	indexName   = lua.SharedString("__index")
+	stringName  = lua.SharedString("string")
+	packageName = lua.SharedString("package")
+	loadedName  = lua.SharedString("loaded")
+	preloadName = lua.SharedString("preload")
+)

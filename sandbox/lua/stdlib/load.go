@@ -8,13 +8,13 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-func (l *Library) openLoad() {
-	l.Add("", map[string]lua.Native{
+func (t *Template) openLoad() {
+	t.Add("", map[string]lua.Native{
 		"loadstring": func(L *lua.Thread) int {
 			source := L.CheckString(1)
-			return l.load(L, source, L.OptString(2, source))
+			return of(L).load(L, source, L.OptString(2, source))
 		},
-		"load":    l.loadPieces,
+		"load":    loadPieces,
 		"getfenv": getEnv, "setfenv": setEnv,
 	})
 }
@@ -76,7 +76,8 @@ func (l *Library) load(L *lua.Thread, source, name string) int {
 }
 
 // loadPieces implements load. Its argument is a function that returns the source in pieces.
-func (l *Library) loadPieces(L *lua.Thread) int {
+func loadPieces(L *lua.Thread) int {
+	l := of(L)
 	f := L.CheckFunction(1)
 	name := L.OptString(2, "=(load)")
 	b := L.NewBuilder(0)

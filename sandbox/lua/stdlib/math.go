@@ -8,9 +8,9 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua/arith"
 )
 
-func (l *Library) openMath() {
+func (t *Template) openMath() {
 	fns := map[string]lua.Native{
-		"random": l.random1, "randomseed": l.randomSeed, "frexp": mathFrexp, "modf": mathModf,
+		"random": mathRandom, "randomseed": mathRandomSeed, "frexp": mathFrexp, "modf": mathModf,
 		"ldexp": func(L *lua.Thread) int {
 			e := L.CheckInt32(2) // compiled PUC reads the second argument first
 			x := L.CheckNumber(1)
@@ -69,11 +69,11 @@ func (l *Library) openMath() {
 		L.Push(lua.Number(remainder(a, b)))
 		return 1
 	}
-	l.Add("math", fns)
-	t := l.tables["math"]
-	t.SetString("mod", t.GetString("fmod"))
-	t.SetString("pi", lua.Number(math.Pi))
-	t.SetString("huge", lua.Number(math.Inf(1)))
+	t.Add("math", fns)
+	lib := t.tables["math"]
+	lib.SetString("mod", lib.GetString("fmod"))
+	lib.SetString("pi", lua.Number(math.Pi))
+	lib.SetString("huge", lua.Number(math.Inf(1)))
 }
 
 // functionSteps are the steps of functions in addition to the call.
@@ -115,16 +115,17 @@ func mathModf(L *lua.Thread) int {
 	return 2
 }
 
-// randomSeed makes the random numbers of this run repeatable.
-func (l *Library) randomSeed(L *lua.Thread) int {
+// mathRandomSeed makes the random numbers of this run repeatable.
+func mathRandomSeed(L *lua.Thread) int {
 	n := L.CheckInt32(1)
+	l := of(L)
 	l.seeded = true
 	l.random = rand.New(rand.NewPCG(uint64(n), 0)) //nolint:gosec // not for secrets
 	return 0
 }
 
-func (l *Library) random1(L *lua.Thread) int {
-	r := l.random.Float64()
+func mathRandom(L *lua.Thread) int {
+	r := of(L).random.Float64()
 	switch L.Top() {
 	case 0:
 		L.Push(lua.Number(r))

@@ -14,8 +14,8 @@ var started = time.Now()
 
 // openOS adds the time functions of the os library. There are no locales, and no time zones except the machine's and
 // UTC.
-func (l *Library) openOS() {
-	l.Add("os", map[string]lua.Native{
+func (t *Template) openOS() {
+	t.Add("os", map[string]lua.Native{
 		"clock": func(L *lua.Thread) int {
 			L.Push(lua.Number(time.Since(started).Seconds()))
 			return 1

@@ -7,7 +7,7 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-func (l *Library) openString() {
+func (t *Template) openString() {
 	fns := map[string]lua.Native{
 		"byte": strByte, "char": strChar, "find": strFind, "match": strMatch, "gmatch": strGmatch,
 		"gsub": strGsub, "format": strFormat, "rep": strRep, "sub": strSub,
@@ -17,8 +17,8 @@ func (l *Library) openString() {
 		},
 		"lower": mapped(lower), "upper": mapped(upper), "reverse": mapped(slices.Reverse[[]byte]),
 	}
-	l.Add("string", fns)
-	l.tables["string"].SetString("gfind", l.tables["string"].GetString("gmatch"))
+	t.Add("string", fns)
+	t.tables["string"].SetString("gfind", t.tables["string"].GetString("gmatch"))
 }
 
 // position converts a relative position: negative ones count from the end.

@@ -8,12 +8,12 @@ import (
 
 // openStubs adds the harmless parts of io, debug and package that programs expect. Output goes to the host, no file
 // opens, and debug only reads.
-func (l *Library) openStubs() {
+func (t *Template) openStubs() {
 	write := func(L *lua.Thread) int {
 		for i := 1; i <= L.Top(); i++ {
 			L.CheckString(i)
 		}
-		l.print(L, "")
+		of(L).print(L, "")
 		L.Push(lua.True)
 		return 1
 	}
@@ -38,7 +38,7 @@ func (l *Library) openStubs() {
 			for _, v := range args {
 				L.Push(v)
 			}
-			l.print(L, "")
+			of(L).print(L, "")
 			L.Push(self)
 			return 1
 		},
@@ -53,7 +53,7 @@ func (l *Library) openStubs() {
 	out.SetString("__index", index.Value())
 	out.SetString("__metatable", lua.String("FILE*"))
 	out.SetString("__tostring", lua.NewNative(func(L *lua.Thread) int { return L.PushString("file (log)") }).Value())
-	l.Add("io", map[string]lua.Native{
+	t.Add("io", map[string]lua.Native{
 		"write": write, "open": refuse, "popen": refuse, "tmpfile": refuse, "read": refuse,
 		"lines": func(L *lua.Thread) int {
 			L.RaiseError("files are not available here")
@@ -67,12 +67,12 @@ func (l *Library) openStubs() {
 			return 1
 		},
 	})
-	l.tables["io"].SetString("stdout", stream)
-	l.tables["io"].SetString("stderr", stream)
+	t.tables["io"].SetString("stdout", stream)
+	t.tables["io"].SetString("stderr", stream)
 	// Unlike in PUC, getmetatable respects __metatable, because values of the host share metatables.
-	l.Add("debug", map[string]lua.Native{"traceback": traceback, "getinfo": getInfo, "getmetatable": baseGetMetatable})
-	l.Add("package", nil)
-	p := l.tables["package"]
+	t.Add("debug", map[string]lua.Native{"traceback": traceback, "getinfo": getInfo, "getmetatable": baseGetMetatable})
+	t.Add("package", nil)
+	p := t.tables["package"]
 	p.SetString("config", lua.String("/\n;\n?\n!\n-"))
 	p.SetString("path", lua.String("./lib/?.lua;./lib/?/init.lua"))
 	p.SetString("cpath", lua.String(""))

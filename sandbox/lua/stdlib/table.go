@@ -6,8 +6,8 @@ import (
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
-func (l *Library) openTable() {
-	l.Add("table", map[string]lua.Native{
+func (t *Template) openTable() {
+	t.Add("table", map[string]lua.Native{
 		"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "sort": tableSort,
 		"foreach": tableForeach, "foreachi": tableForeachI,
 		"getn": func(L *lua.Thread) int {
