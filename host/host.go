@@ -162,6 +162,7 @@ func (h *Host) compose() (err error) {
 		StateDir:   cfg.Policy.State,
 		ObjectCall: h.dispatch.ObjectCall,
 		Store:      storecall.New(h.store, h.storeLimits),
+		Direct:     storecall.Direct(h.store, h.storeLimits),
 		Secrets:    h.current.Secrets,
 		Usage:      &h.usage,
 		Shares:     &h.shares,

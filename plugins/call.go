@@ -93,7 +93,7 @@ func (p *Plugin) do(
 		return object.Reply{}, false, err
 	}
 	began := time.Now()
-	n, err := pr.begin(c)
+	n, under, err := pr.begin(c)
 	if err != nil {
 		return object.Reply{}, false, err
 	}
@@ -101,6 +101,7 @@ func (p *Plugin) do(
 	if err != nil {
 		err = outcome(ctx, err)
 	}
+	notStored := pr.gate(ctx, under, true)
 	pr.finish(n, began, err)
 	if object.CodeOf(err) == object.CodeUnavailable {
 		pr.lost(err) // so that the client's retry reaches a new process
@@ -110,6 +111,12 @@ func (p *Plugin) do(
 	}
 	if f := r.GetFailure(); f != nil {
 		return object.Reply{}, false, pluginError(f)
+	}
+	if notStored != nil {
+		if s := r.GetStream(); s != 0 {
+			p.CloseStream(s)
+		}
+		return object.Reply{}, false, notStored
 	}
 	return object.Reply{Payload: r.GetPayload(), Exception: r.GetException(), Stream: r.GetStream()}, !r.GetEnd(), nil
 }

@@ -43,8 +43,9 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	}
 	from := object.ID(r.GetFrom())
 	pr.mu.Lock()
-	if under := pr.calls[r.GetCall()]; under != nil {
-		from, call.Corr, call.Chain = under.ID, under.Corr, slices.Clone(under.Chain)
+	under := pr.calls[r.GetCall()]
+	if under != nil {
+		from, call.Corr, call.Chain = under.call.ID, under.call.Corr, slices.Clone(under.call.Chain)
 	} else if r.GetCall() != 0 {
 		from = "" // the call has ended: the plugin must not act for it any more
 	}
@@ -74,6 +75,11 @@ func (c *callbacks) Proxy(ctx context.Context, r *rpc.ProxyRequest) (*rpc.CallRe
 	if pr.p.cfg.ObjectCall == nil {
 		return failed(object.Errorf(object.CodeNotFound, "unknown object")), nil
 	}
+	if under != nil {
+		if err := pr.gate(ctx, under, false); err != nil {
+			return failed(err), nil
+		}
+	}
 	reply, err := pr.p.cfg.ObjectCall(ctx, from, d.Instance == object.Single, call)
 	switch {
 	case err != nil:
@@ -93,7 +99,7 @@ func (c *callbacks) Secret(_ context.Context, r *rpc.SecretRequest) (*rpc.Secret
 	if under == nil || c.pr.p.cfg.Secret == nil {
 		return &rpc.SecretReply{}, nil
 	}
-	value, ok := c.pr.p.cfg.Secret(under.ID, r.GetName())
+	value, ok := c.pr.p.cfg.Secret(under.call.ID, r.GetName())
 	return &rpc.SecretReply{Granted: ok, Value: value}, nil
 }
 

@@ -26,7 +26,7 @@ func TestQueueIsNoHang(t *testing.T) {
 	} {
 		pr := &process{
 			p:     &Plugin{},
-			calls: map[uint64]*object.Call{},
+			calls: map[uint64]*running{},
 			run:   launch.New(launch.Config{}, nil, nil, nil, ""),
 		}
 		if tc.answered > 0 {

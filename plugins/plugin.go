@@ -50,6 +50,8 @@ type Config struct {
 	// the first most bytes of a log text; nil removes nothing.
 	Secret func(id object.ID, name string) (value string, ok bool)
 	Redact func(text string, most int) string
+	// Store is the durable state of the plugin's objects; nil: every operation fails.
+	Store Store
 	// Account counts the resources of the tenant's processes. Several backends may share one; nil counts nothing.
 	Account *procstat.Processes
 	Budget  Budget       // bytes of the plugin's requests and their answers; nil means no limit

@@ -40,9 +40,11 @@ type process struct {
 	retired     chan struct{} // closed when the process takes no more calls
 	gone        chan struct{} // closed when all its resources are released
 	objectCalls chan struct{} // slots of its calls to other objects
+	storeOps    chan struct{} // slots of its operations on objects' state
 
 	mu       sync.Mutex // guards the fields below
-	calls    map[uint64]*object.Call
+	calls    map[uint64]*running
+	settled  map[object.ID]bool // objects whose state no earlier process writes any more
 	last     uint64
 	streams  map[uint64]bool
 	used     time.Time
@@ -132,7 +134,9 @@ func newProcess(p *Plugin) *process {
 		gone:        make(chan struct{}),
 		answers:     newReceiveSlots(),
 		objectCalls: make(chan struct{}, maxObjectCalls),
-		calls:       map[uint64]*object.Call{},
+		storeOps:    make(chan struct{}, maxStoreOps),
+		calls:       map[uint64]*running{},
+		settled:     map[object.ID]bool{},
 		streams:     map[uint64]bool{},
 	}
 }
@@ -360,16 +364,17 @@ func (pr *process) end() {
 }
 
 // begin registers a call, unless too many calls are running.
-func (pr *process) begin(c *object.Call) (uint64, error) {
+func (pr *process) begin(c *object.Call) (uint64, *running, error) {
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	if len(pr.calls) >= maxCalls {
-		return 0, object.Errorf(object.CodeExhausted,
+		return 0, nil, object.Errorf(object.CodeExhausted,
 			"limit exceeded: %d calls of the plugin under way; not executed, try again", maxCalls)
 	}
 	pr.last++
-	pr.calls[pr.last] = c
-	return pr.last, nil
+	under := &running{call: c}
+	pr.calls[pr.last] = under
+	return pr.last, under, nil
 }
 
 // lost handles a broken connection. It waits until the process takes no more calls, so that the next call gets a new

@@ -92,6 +92,7 @@ func newHostServer(service rpc.HostServer, budget Budget, opts ...grpc.ServerOpt
 		method("Log", unary(in, budget, rpc.HostServer.Log)),
 		method("Proxy", unary(in, budget, rpc.HostServer.Proxy)),
 		method("Secret", unary(in, budget, rpc.HostServer.Secret)),
+		method("Store", unary(in, budget, rpc.HostServer.Store)),
 	}
 	name := rpc.Host_ServiceDesc.ServiceName
 	s.RegisterService(&grpc.ServiceDesc{ServiceName: name, HandlerType: (*rpc.HostServer)(nil), Streams: methods},
@@ -115,8 +116,13 @@ func unary[In, Out any](
 		}
 		size := rpc.Size(request)
 		if err := budget.Acquire(size); err != nil {
-			if _, proxy := any(request).(*rpc.ProxyRequest); proxy {
-				return s.SendMsg(failed(object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed", err)))
+			switch any(request).(type) {
+			case *rpc.ProxyRequest:
+				return s.SendMsg(failed(
+					object.Errorf(object.CodeExhausted, "limit exceeded: %v; not executed", err)))
+			case *rpc.StoreRequest:
+				return s.SendMsg(storeFailed(
+					object.Errorf(object.CodeExhausted, "limit exceeded: %v; not stored", err)))
 			}
 			return status.Errorf(codes.ResourceExhausted, "limit exceeded: %v", err)
 		}
@@ -130,12 +136,21 @@ func unary[In, Out any](
 		size = rpc.Size(answer)
 		if full := budget.Acquire(size); full != nil {
 			size = 0
-			out = failed(object.Errorf(object.CodeExhausted,
+			lost := failed(object.Errorf(object.CodeExhausted,
 				"limit exceeded: %v; the call was executed, its result is lost", full))
+			if out = lost; isStore(answer) {
+				out = &rpc.StoreReply{Failure: lost.GetFailure()}
+			}
 		}
 		defer budget.Release(size)
 		return withTimeout(s.Context(), sendTimeout, func() error { return s.SendMsg(out) })
 	}
+}
+
+// isStore reports whether an answer is that of an operation of the store.
+func isStore(answer any) bool {
+	_, ok := answer.(*rpc.StoreReply)
+	return ok
 }
 
 // roundTrip makes a request and returns the answer. It receives the answer after it has a slot.

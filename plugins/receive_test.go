@@ -309,13 +309,13 @@ func TestRequestsAreCounted(t *testing.T) {
 
 // TestCallsOfAPlugin: the running calls of a plugin are limited.
 func TestCallsOfAPlugin(t *testing.T) {
-	pr := &process{calls: map[uint64]*object.Call{}}
+	pr := &process{calls: map[uint64]*running{}}
 	for range maxCalls {
-		if _, err := pr.begin(&object.Call{}); err != nil {
+		if _, _, err := pr.begin(&object.Call{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := pr.begin(&object.Call{}); object.CodeOf(err) != object.CodeExhausted {
+	if _, _, err := pr.begin(&object.Call{}); object.CodeOf(err) != object.CodeExhausted {
 		t.Errorf("one more: %v", err)
 	}
 }

@@ -86,8 +86,8 @@ class Control:
 hearth.serve(Control, Single, Session)
 `
 
-// python packs pythonQueue with the SDK into an executable.
-func python(t *testing.T) string {
+// python packs a program with the SDK into an executable.
+func python(t *testing.T, program string) string {
 	t.Helper()
 	const interpreter = "/usr/bin/python3"
 	try := exec.CommandContext(t.Context(), interpreter, "-c", "import grpc, cryptography")
@@ -104,7 +104,7 @@ func python(t *testing.T) string {
 	if err := os.Mkdir(from, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"hearth_plugin.py": string(sdk), "__main__.py": pythonQueue} {
+	for name, text := range map[string]string{"hearth_plugin.py": string(sdk), "__main__.py": program} {
 		if err := os.WriteFile(filepath.Join(from, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestWithdrawQueued(t *testing.T) {
 	const n = 5
 	for language, executable := range map[string]func(*testing.T) string{
 		"go":     func(*testing.T) string { return filepath.Join(built, "misbehave") },
-		"python": python,
+		"python": func(t *testing.T) string { return python(t, pythonQueue) },
 	} {
 		for _, mode := range []string{"single", "session"} {
 			t.Run(language+" "+mode, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/usage"
 	"github.com/hearthhost/hearth/internal/loop"
+	"github.com/hearthhost/hearth/plugins"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
 	"github.com/hearthhost/hearth/sandbox/launch"
 	"github.com/hearthhost/hearth/service/objectcall"
@@ -31,7 +32,8 @@ type Config struct {
 	Shim       []string // command that becomes a plugin; required if there are plugins
 	StateDir   string   // folder of the host's state; the sockets of plugins are below it
 	ObjectCall objectcall.Caller
-	Store      hostcall.Service           // durable state of objects
+	Store      hostcall.Service           // durable state of scripts' objects
+	Direct     plugins.Store              // durable state of plugins' objects
 	Secrets    func() *credential.Secrets // returns the secrets in force
 	Usage      *usage.Registry
 	Shares     *admit.Shares

@@ -49,6 +49,7 @@ func (m *Manager) NewPlugin(p *policy.Policy, pin *policy.Plugin) *Plugin {
 		Dir:        m.sockets(),
 		Idle:       settings.Idle,
 		ObjectCall: m.cfg.ObjectCall,
+		Store:      m.cfg.Direct,
 		ErrorClass: pyro.ErrorClass,
 		Log:        m.cfg.Log,
 		Account:    &m.cfg.Usage.Tenant(tenant).Processes,

@@ -670,6 +670,7 @@ var edges = []edge{
 			"plugins/launch",
 			"plugins/rpc",
 			"sandbox/confine",
+			"service/store",
 		},
 	},
 	{
@@ -704,6 +705,8 @@ var edges = []edge{
 			"codec/pyro",
 			"object",
 			"plugins/rpc",
+			"service/store",
+			"service/store/value",
 		},
 	},
 	{

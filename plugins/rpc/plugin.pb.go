@@ -78,6 +78,58 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_plugin_proto_rawDescGZIP(), []int{0}
 }
 
+type StoreOp int32
+
+const (
+	StoreOp_STORE_OP_UNSPECIFIED StoreOp = 0
+	StoreOp_STORE_OP_PUT         StoreOp = 1
+	StoreOp_STORE_OP_DELETE      StoreOp = 2
+	StoreOp_STORE_OP_INCREMENT   StoreOp = 3
+)
+
+// Enum value maps for StoreOp.
+var (
+	StoreOp_name = map[int32]string{
+		0: "STORE_OP_UNSPECIFIED",
+		1: "STORE_OP_PUT",
+		2: "STORE_OP_DELETE",
+		3: "STORE_OP_INCREMENT",
+	}
+	StoreOp_value = map[string]int32{
+		"STORE_OP_UNSPECIFIED": 0,
+		"STORE_OP_PUT":         1,
+		"STORE_OP_DELETE":      2,
+		"STORE_OP_INCREMENT":   3,
+	}
+)
+
+func (x StoreOp) Enum() *StoreOp {
+	p := new(StoreOp)
+	*p = x
+	return p
+}
+
+func (x StoreOp) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StoreOp) Descriptor() protoreflect.EnumDescriptor {
+	return file_plugin_proto_enumTypes[1].Descriptor()
+}
+
+func (StoreOp) Type() protoreflect.EnumType {
+	return &file_plugin_proto_enumTypes[1]
+}
+
+func (x StoreOp) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StoreOp.Descriptor instead.
+func (StoreOp) EnumDescriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{1}
+}
+
 type Nothing struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1119,6 +1171,551 @@ func (x *ProxyRequest) GetPayload() []byte {
 	return nil
 }
 
+type StoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Call  uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"` // number of a running call
+	// Types that are valid to be assigned to Op:
+	//
+	//	*StoreRequest_Get
+	//	*StoreRequest_List
+	//	*StoreRequest_Commit
+	Op            isStoreRequest_Op `protobuf_oneof:"op"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreRequest) Reset() {
+	*x = StoreRequest{}
+	mi := &file_plugin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreRequest) ProtoMessage() {}
+
+func (x *StoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreRequest.ProtoReflect.Descriptor instead.
+func (*StoreRequest) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *StoreRequest) GetCall() uint64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *StoreRequest) GetOp() isStoreRequest_Op {
+	if x != nil {
+		return x.Op
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetGet() *StoreGet {
+	if x != nil {
+		if x, ok := x.Op.(*StoreRequest_Get); ok {
+			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetList() *StoreList {
+	if x != nil {
+		if x, ok := x.Op.(*StoreRequest_List); ok {
+			return x.List
+		}
+	}
+	return nil
+}
+
+func (x *StoreRequest) GetCommit() *StoreCommit {
+	if x != nil {
+		if x, ok := x.Op.(*StoreRequest_Commit); ok {
+			return x.Commit
+		}
+	}
+	return nil
+}
+
+type isStoreRequest_Op interface {
+	isStoreRequest_Op()
+}
+
+type StoreRequest_Get struct {
+	Get *StoreGet `protobuf:"bytes,2,opt,name=get,proto3,oneof"`
+}
+
+type StoreRequest_List struct {
+	List *StoreList `protobuf:"bytes,3,opt,name=list,proto3,oneof"`
+}
+
+type StoreRequest_Commit struct {
+	Commit *StoreCommit `protobuf:"bytes,4,opt,name=commit,proto3,oneof"`
+}
+
+func (*StoreRequest_Get) isStoreRequest_Op() {}
+
+func (*StoreRequest_List) isStoreRequest_Op() {}
+
+func (*StoreRequest_Commit) isStoreRequest_Op() {}
+
+type StoreReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failure       *Failure               `protobuf:"bytes,1,opt,name=failure,proto3" json:"failure,omitempty"`
+	Items         []*StoreItem           `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`               // reply of get: one
+	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`                // reply of list: the range continues behind the last item
+	Integers      []int64                `protobuf:"varint,4,rep,packed,name=integers,proto3" json:"integers,omitempty"` // reply of commit: the values after the increments, in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreReply) Reset() {
+	*x = StoreReply{}
+	mi := &file_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreReply) ProtoMessage() {}
+
+func (x *StoreReply) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreReply.ProtoReflect.Descriptor instead.
+func (*StoreReply) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *StoreReply) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+func (x *StoreReply) GetItems() []*StoreItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *StoreReply) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *StoreReply) GetIntegers() []int64 {
+	if x != nil {
+		return x.Integers
+	}
+	return nil
+}
+
+type StoreItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`      // JSON
+	Version       int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"` // 0 for a missing key
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreItem) Reset() {
+	*x = StoreItem{}
+	mi := &file_plugin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreItem) ProtoMessage() {}
+
+func (x *StoreItem) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreItem.ProtoReflect.Descriptor instead.
+func (*StoreItem) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *StoreItem) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *StoreItem) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *StoreItem) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type StoreGet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreGet) Reset() {
+	*x = StoreGet{}
+	mi := &file_plugin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreGet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreGet) ProtoMessage() {}
+
+func (x *StoreGet) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreGet.ProtoReflect.Descriptor instead.
+func (*StoreGet) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StoreGet) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+// StoreList reads a range of keys in the order of their bytes.
+type StoreList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         string                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`      // keys greater than it; "" for all
+	Before        string                 `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`    // keys less than it; "" for all
+	Reverse       bool                   `protobuf:"varint,4,opt,name=reverse,proto3" json:"reverse,omitempty"` // greatest key first
+	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`     // number of items, 1 to 1000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreList) Reset() {
+	*x = StoreList{}
+	mi := &file_plugin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreList) ProtoMessage() {}
+
+func (x *StoreList) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreList.ProtoReflect.Descriptor instead.
+func (*StoreList) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *StoreList) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *StoreList) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *StoreList) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *StoreList) GetReverse() bool {
+	if x != nil {
+		return x.Reverse
+	}
+	return false
+}
+
+func (x *StoreList) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// StoreCommit is a batch: all of it becomes durable, or nothing.
+type StoreCommit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checks        []*StoreCheck          `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
+	Writes        []*StoreWrite          `protobuf:"bytes,2,rep,name=writes,proto3" json:"writes,omitempty"` // applied in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreCommit) Reset() {
+	*x = StoreCommit{}
+	mi := &file_plugin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreCommit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreCommit) ProtoMessage() {}
+
+func (x *StoreCommit) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreCommit.ProtoReflect.Descriptor instead.
+func (*StoreCommit) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *StoreCommit) GetChecks() []*StoreCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+func (x *StoreCommit) GetWrites() []*StoreWrite {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+// StoreCheck requires that a key has a version before the batch.
+type StoreCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Version       int64                  `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreCheck) Reset() {
+	*x = StoreCheck{}
+	mi := &file_plugin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreCheck) ProtoMessage() {}
+
+func (x *StoreCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreCheck.ProtoReflect.Descriptor instead.
+func (*StoreCheck) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *StoreCheck) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *StoreCheck) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type StoreWrite struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Op            StoreOp                `protobuf:"varint,1,opt,name=op,proto3,enum=hearth.plugin.v1.StoreOp" json:"op,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`                                 // of a put: JSON
+	Delta         int64                  `protobuf:"varint,4,opt,name=delta,proto3" json:"delta,omitempty"`                                // of an increment
+	TtlMillis     int64                  `protobuf:"varint,5,opt,name=ttl_millis,json=ttlMillis,proto3" json:"ttl_millis,omitempty"`       // of a put: time until the key expires; 0 for never
+	IfVersion     *int64                 `protobuf:"varint,6,opt,name=if_version,json=ifVersion,proto3,oneof" json:"if_version,omitempty"` // version that the key must have before the batch; any if it is missing
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreWrite) Reset() {
+	*x = StoreWrite{}
+	mi := &file_plugin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreWrite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreWrite) ProtoMessage() {}
+
+func (x *StoreWrite) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreWrite.ProtoReflect.Descriptor instead.
+func (*StoreWrite) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *StoreWrite) GetOp() StoreOp {
+	if x != nil {
+		return x.Op
+	}
+	return StoreOp_STORE_OP_UNSPECIFIED
+}
+
+func (x *StoreWrite) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *StoreWrite) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *StoreWrite) GetDelta() int64 {
+	if x != nil {
+		return x.Delta
+	}
+	return 0
+}
+
+func (x *StoreWrite) GetTtlMillis() int64 {
+	if x != nil {
+		return x.TtlMillis
+	}
+	return 0
+}
+
+func (x *StoreWrite) GetIfVersion() int64 {
+	if x != nil && x.IfVersion != nil {
+		return *x.IfVersion
+	}
+	return 0
+}
+
 var File_plugin_proto protoreflect.FileDescriptor
 
 const file_plugin_proto_rawDesc = "" +
@@ -1203,24 +1800,72 @@ const file_plugin_proto_rawDesc = "" +
 	"\n" +
 	"serializer\x18\x06 \x01(\tR\n" +
 	"serializer\x12\x18\n" +
-	"\apayload\x18\a \x01(\fR\apayload*Y\n" +
+	"\apayload\x18\a \x01(\fR\apayload\"\xc4\x01\n" +
+	"\fStoreRequest\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x04R\x04call\x12.\n" +
+	"\x03get\x18\x02 \x01(\v2\x1a.hearth.plugin.v1.StoreGetH\x00R\x03get\x121\n" +
+	"\x04list\x18\x03 \x01(\v2\x1b.hearth.plugin.v1.StoreListH\x00R\x04list\x127\n" +
+	"\x06commit\x18\x04 \x01(\v2\x1d.hearth.plugin.v1.StoreCommitH\x00R\x06commitB\x04\n" +
+	"\x02op\"\xa4\x01\n" +
+	"\n" +
+	"StoreReply\x123\n" +
+	"\afailure\x18\x01 \x01(\v2\x19.hearth.plugin.v1.FailureR\afailure\x121\n" +
+	"\x05items\x18\x02 \x03(\v2\x1b.hearth.plugin.v1.StoreItemR\x05items\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\x12\x1a\n" +
+	"\bintegers\x18\x04 \x03(\x03R\bintegers\"M\n" +
+	"\tStoreItem\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x03R\aversion\"\x1c\n" +
+	"\bStoreGet\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\"\x81\x01\n" +
+	"\tStoreList\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\tR\x06before\x12\x18\n" +
+	"\areverse\x18\x04 \x01(\bR\areverse\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"y\n" +
+	"\vStoreCommit\x124\n" +
+	"\x06checks\x18\x01 \x03(\v2\x1c.hearth.plugin.v1.StoreCheckR\x06checks\x124\n" +
+	"\x06writes\x18\x02 \x03(\v2\x1c.hearth.plugin.v1.StoreWriteR\x06writes\"8\n" +
+	"\n" +
+	"StoreCheck\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x03R\aversion\"\xc7\x01\n" +
+	"\n" +
+	"StoreWrite\x12)\n" +
+	"\x02op\x18\x01 \x01(\x0e2\x19.hearth.plugin.v1.StoreOpR\x02op\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x14\n" +
+	"\x05delta\x18\x04 \x01(\x03R\x05delta\x12\x1d\n" +
+	"\n" +
+	"ttl_millis\x18\x05 \x01(\x03R\tttlMillis\x12\"\n" +
+	"\n" +
+	"if_version\x18\x06 \x01(\x03H\x00R\tifVersion\x88\x01\x01B\r\n" +
+	"\v_if_version*Y\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_INVOKE\x10\x01\x12\f\n" +
 	"\bKIND_GET\x10\x02\x12\f\n" +
 	"\bKIND_SET\x10\x03\x12\x0e\n" +
 	"\n" +
-	"KIND_BATCH\x10\x042\xf8\x02\n" +
+	"KIND_BATCH\x10\x04*b\n" +
+	"\aStoreOp\x12\x18\n" +
+	"\x14STORE_OP_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fSTORE_OP_PUT\x10\x01\x12\x13\n" +
+	"\x0fSTORE_OP_DELETE\x10\x02\x12\x16\n" +
+	"\x12STORE_OP_INCREMENT\x10\x032\xf8\x02\n" +
 	"\x06Plugin\x12N\n" +
 	"\bDescribe\x12!.hearth.plugin.v1.DescribeRequest\x1a\x1f.hearth.plugin.v1.DescribeReply\x12B\n" +
 	"\x04Call\x12\x1d.hearth.plugin.v1.CallRequest\x1a\x1b.hearth.plugin.v1.CallReply\x12B\n" +
 	"\x04Next\x12\x1d.hearth.plugin.v1.NextRequest\x1a\x1b.hearth.plugin.v1.CallReply\x12N\n" +
 	"\vCloseStream\x12$.hearth.plugin.v1.CloseStreamRequest\x1a\x19.hearth.plugin.v1.Nothing\x12F\n" +
-	"\aEndConn\x12 .hearth.plugin.v1.EndConnRequest\x1a\x19.hearth.plugin.v1.Nothing2\xd6\x01\n" +
+	"\aEndConn\x12 .hearth.plugin.v1.EndConnRequest\x1a\x19.hearth.plugin.v1.Nothing2\x9d\x02\n" +
 	"\x04Host\x12>\n" +
 	"\x03Log\x12\x1c.hearth.plugin.v1.LogRequest\x1a\x19.hearth.plugin.v1.Nothing\x12D\n" +
 	"\x05Proxy\x12\x1e.hearth.plugin.v1.ProxyRequest\x1a\x1b.hearth.plugin.v1.CallReply\x12H\n" +
-	"\x06Secret\x12\x1f.hearth.plugin.v1.SecretRequest\x1a\x1d.hearth.plugin.v1.SecretReplyB*Z(github.com/hearthhost/hearth/plugins/rpcb\x06proto3"
+	"\x06Secret\x12\x1f.hearth.plugin.v1.SecretRequest\x1a\x1d.hearth.plugin.v1.SecretReply\x12E\n" +
+	"\x05Store\x12\x1e.hearth.plugin.v1.StoreRequest\x1a\x1c.hearth.plugin.v1.StoreReplyB*Z(github.com/hearthhost/hearth/plugins/rpcb\x06proto3"
 
 var (
 	file_plugin_proto_rawDescOnce sync.Once
@@ -1234,56 +1879,75 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_plugin_proto_goTypes = []any{
 	(Kind)(0),                  // 0: hearth.plugin.v1.Kind
-	(*Nothing)(nil),            // 1: hearth.plugin.v1.Nothing
-	(*DescribeRequest)(nil),    // 2: hearth.plugin.v1.DescribeRequest
-	(*DescribeReply)(nil),      // 3: hearth.plugin.v1.DescribeReply
-	(*Object)(nil),             // 4: hearth.plugin.v1.Object
-	(*Member)(nil),             // 5: hearth.plugin.v1.Member
-	(*Caller)(nil),             // 6: hearth.plugin.v1.Caller
-	(*CallRequest)(nil),        // 7: hearth.plugin.v1.CallRequest
-	(*CallReply)(nil),          // 8: hearth.plugin.v1.CallReply
-	(*Failure)(nil),            // 9: hearth.plugin.v1.Failure
-	(*NextRequest)(nil),        // 10: hearth.plugin.v1.NextRequest
-	(*CloseStreamRequest)(nil), // 11: hearth.plugin.v1.CloseStreamRequest
-	(*EndConnRequest)(nil),     // 12: hearth.plugin.v1.EndConnRequest
-	(*SecretRequest)(nil),      // 13: hearth.plugin.v1.SecretRequest
-	(*SecretReply)(nil),        // 14: hearth.plugin.v1.SecretReply
-	(*LogRequest)(nil),         // 15: hearth.plugin.v1.LogRequest
-	(*ProxyRequest)(nil),       // 16: hearth.plugin.v1.ProxyRequest
+	(StoreOp)(0),               // 1: hearth.plugin.v1.StoreOp
+	(*Nothing)(nil),            // 2: hearth.plugin.v1.Nothing
+	(*DescribeRequest)(nil),    // 3: hearth.plugin.v1.DescribeRequest
+	(*DescribeReply)(nil),      // 4: hearth.plugin.v1.DescribeReply
+	(*Object)(nil),             // 5: hearth.plugin.v1.Object
+	(*Member)(nil),             // 6: hearth.plugin.v1.Member
+	(*Caller)(nil),             // 7: hearth.plugin.v1.Caller
+	(*CallRequest)(nil),        // 8: hearth.plugin.v1.CallRequest
+	(*CallReply)(nil),          // 9: hearth.plugin.v1.CallReply
+	(*Failure)(nil),            // 10: hearth.plugin.v1.Failure
+	(*NextRequest)(nil),        // 11: hearth.plugin.v1.NextRequest
+	(*CloseStreamRequest)(nil), // 12: hearth.plugin.v1.CloseStreamRequest
+	(*EndConnRequest)(nil),     // 13: hearth.plugin.v1.EndConnRequest
+	(*SecretRequest)(nil),      // 14: hearth.plugin.v1.SecretRequest
+	(*SecretReply)(nil),        // 15: hearth.plugin.v1.SecretReply
+	(*LogRequest)(nil),         // 16: hearth.plugin.v1.LogRequest
+	(*ProxyRequest)(nil),       // 17: hearth.plugin.v1.ProxyRequest
+	(*StoreRequest)(nil),       // 18: hearth.plugin.v1.StoreRequest
+	(*StoreReply)(nil),         // 19: hearth.plugin.v1.StoreReply
+	(*StoreItem)(nil),          // 20: hearth.plugin.v1.StoreItem
+	(*StoreGet)(nil),           // 21: hearth.plugin.v1.StoreGet
+	(*StoreList)(nil),          // 22: hearth.plugin.v1.StoreList
+	(*StoreCommit)(nil),        // 23: hearth.plugin.v1.StoreCommit
+	(*StoreCheck)(nil),         // 24: hearth.plugin.v1.StoreCheck
+	(*StoreWrite)(nil),         // 25: hearth.plugin.v1.StoreWrite
 }
 var file_plugin_proto_depIdxs = []int32{
-	4,  // 0: hearth.plugin.v1.DescribeReply.objects:type_name -> hearth.plugin.v1.Object
-	5,  // 1: hearth.plugin.v1.Object.members:type_name -> hearth.plugin.v1.Member
+	5,  // 0: hearth.plugin.v1.DescribeReply.objects:type_name -> hearth.plugin.v1.Object
+	6,  // 1: hearth.plugin.v1.Object.members:type_name -> hearth.plugin.v1.Member
 	0,  // 2: hearth.plugin.v1.CallRequest.kind:type_name -> hearth.plugin.v1.Kind
-	6,  // 3: hearth.plugin.v1.CallRequest.caller:type_name -> hearth.plugin.v1.Caller
-	9,  // 4: hearth.plugin.v1.CallReply.failure:type_name -> hearth.plugin.v1.Failure
-	7,  // 5: hearth.plugin.v1.NextRequest.call:type_name -> hearth.plugin.v1.CallRequest
+	7,  // 3: hearth.plugin.v1.CallRequest.caller:type_name -> hearth.plugin.v1.Caller
+	10, // 4: hearth.plugin.v1.CallReply.failure:type_name -> hearth.plugin.v1.Failure
+	8,  // 5: hearth.plugin.v1.NextRequest.call:type_name -> hearth.plugin.v1.CallRequest
 	0,  // 6: hearth.plugin.v1.ProxyRequest.kind:type_name -> hearth.plugin.v1.Kind
-	2,  // 7: hearth.plugin.v1.Plugin.Describe:input_type -> hearth.plugin.v1.DescribeRequest
-	7,  // 8: hearth.plugin.v1.Plugin.Call:input_type -> hearth.plugin.v1.CallRequest
-	10, // 9: hearth.plugin.v1.Plugin.Next:input_type -> hearth.plugin.v1.NextRequest
-	11, // 10: hearth.plugin.v1.Plugin.CloseStream:input_type -> hearth.plugin.v1.CloseStreamRequest
-	12, // 11: hearth.plugin.v1.Plugin.EndConn:input_type -> hearth.plugin.v1.EndConnRequest
-	15, // 12: hearth.plugin.v1.Host.Log:input_type -> hearth.plugin.v1.LogRequest
-	16, // 13: hearth.plugin.v1.Host.Proxy:input_type -> hearth.plugin.v1.ProxyRequest
-	13, // 14: hearth.plugin.v1.Host.Secret:input_type -> hearth.plugin.v1.SecretRequest
-	3,  // 15: hearth.plugin.v1.Plugin.Describe:output_type -> hearth.plugin.v1.DescribeReply
-	8,  // 16: hearth.plugin.v1.Plugin.Call:output_type -> hearth.plugin.v1.CallReply
-	8,  // 17: hearth.plugin.v1.Plugin.Next:output_type -> hearth.plugin.v1.CallReply
-	1,  // 18: hearth.plugin.v1.Plugin.CloseStream:output_type -> hearth.plugin.v1.Nothing
-	1,  // 19: hearth.plugin.v1.Plugin.EndConn:output_type -> hearth.plugin.v1.Nothing
-	1,  // 20: hearth.plugin.v1.Host.Log:output_type -> hearth.plugin.v1.Nothing
-	8,  // 21: hearth.plugin.v1.Host.Proxy:output_type -> hearth.plugin.v1.CallReply
-	14, // 22: hearth.plugin.v1.Host.Secret:output_type -> hearth.plugin.v1.SecretReply
-	15, // [15:23] is the sub-list for method output_type
-	7,  // [7:15] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	21, // 7: hearth.plugin.v1.StoreRequest.get:type_name -> hearth.plugin.v1.StoreGet
+	22, // 8: hearth.plugin.v1.StoreRequest.list:type_name -> hearth.plugin.v1.StoreList
+	23, // 9: hearth.plugin.v1.StoreRequest.commit:type_name -> hearth.plugin.v1.StoreCommit
+	10, // 10: hearth.plugin.v1.StoreReply.failure:type_name -> hearth.plugin.v1.Failure
+	20, // 11: hearth.plugin.v1.StoreReply.items:type_name -> hearth.plugin.v1.StoreItem
+	24, // 12: hearth.plugin.v1.StoreCommit.checks:type_name -> hearth.plugin.v1.StoreCheck
+	25, // 13: hearth.plugin.v1.StoreCommit.writes:type_name -> hearth.plugin.v1.StoreWrite
+	1,  // 14: hearth.plugin.v1.StoreWrite.op:type_name -> hearth.plugin.v1.StoreOp
+	3,  // 15: hearth.plugin.v1.Plugin.Describe:input_type -> hearth.plugin.v1.DescribeRequest
+	8,  // 16: hearth.plugin.v1.Plugin.Call:input_type -> hearth.plugin.v1.CallRequest
+	11, // 17: hearth.plugin.v1.Plugin.Next:input_type -> hearth.plugin.v1.NextRequest
+	12, // 18: hearth.plugin.v1.Plugin.CloseStream:input_type -> hearth.plugin.v1.CloseStreamRequest
+	13, // 19: hearth.plugin.v1.Plugin.EndConn:input_type -> hearth.plugin.v1.EndConnRequest
+	16, // 20: hearth.plugin.v1.Host.Log:input_type -> hearth.plugin.v1.LogRequest
+	17, // 21: hearth.plugin.v1.Host.Proxy:input_type -> hearth.plugin.v1.ProxyRequest
+	14, // 22: hearth.plugin.v1.Host.Secret:input_type -> hearth.plugin.v1.SecretRequest
+	18, // 23: hearth.plugin.v1.Host.Store:input_type -> hearth.plugin.v1.StoreRequest
+	4,  // 24: hearth.plugin.v1.Plugin.Describe:output_type -> hearth.plugin.v1.DescribeReply
+	9,  // 25: hearth.plugin.v1.Plugin.Call:output_type -> hearth.plugin.v1.CallReply
+	9,  // 26: hearth.plugin.v1.Plugin.Next:output_type -> hearth.plugin.v1.CallReply
+	2,  // 27: hearth.plugin.v1.Plugin.CloseStream:output_type -> hearth.plugin.v1.Nothing
+	2,  // 28: hearth.plugin.v1.Plugin.EndConn:output_type -> hearth.plugin.v1.Nothing
+	2,  // 29: hearth.plugin.v1.Host.Log:output_type -> hearth.plugin.v1.Nothing
+	9,  // 30: hearth.plugin.v1.Host.Proxy:output_type -> hearth.plugin.v1.CallReply
+	15, // 31: hearth.plugin.v1.Host.Secret:output_type -> hearth.plugin.v1.SecretReply
+	19, // 32: hearth.plugin.v1.Host.Store:output_type -> hearth.plugin.v1.StoreReply
+	24, // [24:33] is the sub-list for method output_type
+	15, // [15:24] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -1291,13 +1955,19 @@ func file_plugin_proto_init() {
 	if File_plugin_proto != nil {
 		return
 	}
+	file_plugin_proto_msgTypes[16].OneofWrappers = []any{
+		(*StoreRequest_Get)(nil),
+		(*StoreRequest_List)(nil),
+		(*StoreRequest_Commit)(nil),
+	}
+	file_plugin_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   16,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

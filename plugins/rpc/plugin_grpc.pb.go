@@ -288,6 +288,7 @@ const (
 	Host_Log_FullMethodName    = "/hearth.plugin.v1.Host/Log"
 	Host_Proxy_FullMethodName  = "/hearth.plugin.v1.Host/Proxy"
 	Host_Secret_FullMethodName = "/hearth.plugin.v1.Host/Secret"
+	Host_Store_FullMethodName  = "/hearth.plugin.v1.Host/Store"
 )
 
 // HostClient is the client API for Host service.
@@ -301,6 +302,8 @@ type HostClient interface {
 	Proxy(ctx context.Context, in *ProxyRequest, opts ...grpc.CallOption) (*CallReply, error)
 	// Secret returns a secret that the policy grants to the object whose call is running.
 	Secret(ctx context.Context, in *SecretRequest, opts ...grpc.CallOption) (*SecretReply, error)
+	// Store reads or writes the durable state of the object whose call is running.
+	Store(ctx context.Context, in *StoreRequest, opts ...grpc.CallOption) (*StoreReply, error)
 }
 
 type hostClient struct {
@@ -341,6 +344,16 @@ func (c *hostClient) Secret(ctx context.Context, in *SecretRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *hostClient) Store(ctx context.Context, in *StoreRequest, opts ...grpc.CallOption) (*StoreReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StoreReply)
+	err := c.cc.Invoke(ctx, Host_Store_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServer is the server API for Host service.
 // All implementations must embed UnimplementedHostServer
 // for forward compatibility.
@@ -352,6 +365,8 @@ type HostServer interface {
 	Proxy(context.Context, *ProxyRequest) (*CallReply, error)
 	// Secret returns a secret that the policy grants to the object whose call is running.
 	Secret(context.Context, *SecretRequest) (*SecretReply, error)
+	// Store reads or writes the durable state of the object whose call is running.
+	Store(context.Context, *StoreRequest) (*StoreReply, error)
 	mustEmbedUnimplementedHostServer()
 }
 
@@ -370,6 +385,9 @@ func (UnimplementedHostServer) Proxy(context.Context, *ProxyRequest) (*CallReply
 }
 func (UnimplementedHostServer) Secret(context.Context, *SecretRequest) (*SecretReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Secret not implemented")
+}
+func (UnimplementedHostServer) Store(context.Context, *StoreRequest) (*StoreReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Store not implemented")
 }
 func (UnimplementedHostServer) mustEmbedUnimplementedHostServer() {}
 func (UnimplementedHostServer) testEmbeddedByValue()              {}
@@ -446,6 +464,24 @@ func _Host_Secret_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Host_Store_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServer).Store(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Host_Store_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServer).Store(ctx, req.(*StoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Host_ServiceDesc is the grpc.ServiceDesc for Host service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -464,6 +500,10 @@ var Host_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Secret",
 			Handler:    _Host_Secret_Handler,
+		},
+		{
+			MethodName: "Store",
+			Handler:    _Host_Store_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

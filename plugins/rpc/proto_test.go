@@ -22,6 +22,8 @@ func declared(t *testing.T) []string {
 	}
 	text := regexp.MustCompile(`//.*`).ReplaceAllString(string(src), "")
 	var all []string
+	text = regexp.MustCompile(`(?s)\boneof \w+ \{(.*?)\}`).ReplaceAllString(text, "$1")
+	text = strings.ReplaceAll(text, "optional ", "")
 	blocks := regexp.MustCompile(`(?s)\b(?:message|enum|service) (\w+) \{(.*?)\}`)
 	for _, block := range blocks.FindAllStringSubmatch(text, -1) {
 		all = append(all, block[1])

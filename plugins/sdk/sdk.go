@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
@@ -52,10 +53,11 @@ type callKey struct{}
 // callInfo describes the call of a context.
 type callInfo struct {
 	s      *server
-	id     uint64
+	id     atomic.Uint64 // number of the running call; each item of a stream has another one
 	object string
 	caller Caller
 	corr   [16]byte
+	store  buffer
 }
 
 func callOf(ctx context.Context) *callInfo {
@@ -95,7 +97,7 @@ func Secret(ctx context.Context, name string) (string, error) {
 	if u == nil || u.s.host == nil {
 		return "", errors.New("sdk: secrets are available only during a call, with its context, under a host")
 	}
-	r, err := u.s.host.Secret(ctx, &rpc.SecretRequest{Call: u.id, Name: name})
+	r, err := u.s.host.Secret(ctx, &rpc.SecretRequest{Call: u.id.Load(), Name: name})
 	if err != nil {
 		return "", err
 	}
@@ -112,6 +114,9 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 	if u == nil || u.s.host == nil {
 		return nil, errors.New("sdk: other objects can be called only during a call, with its context, under a host")
 	}
+	if err := u.gate(ctx); err != nil {
+		return nil, err
+	}
 	for i := range args {
 		args[i] = plain(args[i])
 	}
@@ -120,7 +125,7 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 		return nil, err
 	}
 	r, err := u.s.host.Proxy(ctx, &rpc.ProxyRequest{
-		Call:       u.id,
+		Call:       u.id.Load(),
 		From:       u.object,
 		Object:     id,
 		Kind:       rpc.Kind_KIND_INVOKE,

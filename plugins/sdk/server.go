@@ -32,6 +32,7 @@ type server struct {
 	sessions map[uint64]map[*Object]*instance
 	streams  map[uint64]*stream
 	last     uint64
+	commits  map[string]*sync.RWMutex // by object: held to commit, exclusively for a transaction
 }
 
 // instance is the state of an object, used by one call at a time.
@@ -46,6 +47,8 @@ type stream struct {
 	next   func() (any, error, bool)
 	stop   func()
 	cancel context.CancelFunc
+	info   *callInfo
+	ctx    context.Context //nolint:containedctx // of the source, for its writes
 }
 
 func newServer(objects []*Object) (*server, error) {
@@ -54,6 +57,7 @@ func newServer(objects []*Object) (*server, error) {
 		singles:  map[*Object]*instance{},
 		sessions: map[uint64]map[*Object]*instance{},
 		streams:  map[uint64]*stream{},
+		commits:  map[string]*sync.RWMutex{},
 	}
 	for _, o := range objects {
 		if s.byName[o.name] != nil {
@@ -128,24 +132,26 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 		return failure(err), nil
 	}
 	// A stream outlives its call, so the end of the call must not end its context.
-	live, cancel := context.WithCancel(s.context(context.WithoutCancel(ctx), r))
+	info := s.info(o, r)
+	live, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), callKey{}, info))
 	unlink := context.AfterFunc(ctx, cancel)
 	v, err := s.run(live, ctx.Err, o, r, args, kwargs)
 	unlink()
 	if seq, ok := v.(sequence); ok && err == nil {
+		info.store.exclusive = false // the items run beside calls of the instance
 		next, stop := iter.Pull2(iter.Seq2[any, error](seq.all))
-		return &rpc.CallReply{Stream: s.open(&stream{next: next, stop: stop, cancel: cancel})}, nil
+		opened := &stream{next: next, stop: stop, cancel: cancel, info: info, ctx: live}
+		return &rpc.CallReply{Stream: s.open(opened)}, nil
 	}
 	cancel()
 	return s.reply(format, v, err), nil
 }
 
-// context returns the context of a call.
-func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Context {
+// info returns the description of a call.
+func (s *server) info(o *Object, r *rpc.CallRequest) *callInfo {
 	c := r.GetCaller()
 	u := &callInfo{
 		s:      s,
-		id:     r.GetCall(),
 		object: r.GetObject(),
 		caller: Caller{
 			Principal: object.Principal(c.GetPrincipal()),
@@ -157,19 +163,30 @@ func (s *server) context(ctx context.Context, r *rpc.CallRequest) context.Contex
 			},
 		},
 	}
+	u.id.Store(r.GetCall())
+	u.store.exclusive = o.mode == Single
 	copy(u.corr[:], r.GetCorrelation())
-	return context.WithValue(ctx, callKey{}, u)
+	return u
 }
 
 // run calls the object's instance. It does not begin a call that ended while it waited for the instance.
 func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, args []any,
 	kwargs Kwargs) (v any, err error) {
 	in, release := s.instance(o, r.GetConn())
-	defer release()
+	u := callOf(ctx)
+	defer func() { release(u.store.failed()) }()
 	if err := over(); err != nil {
 		return nil, object.Errorf(object.CodeOf(err),
 			"the call ended while it waited for other calls of its object; not executed")
 	}
+	// Before the next call of the instance, and before the reply, the writes become durable or are dropped.
+	defer func() {
+		if err != nil {
+			u.store.discard()
+		} else if failed := u.flush(ctx); failed != nil {
+			v, err = nil, failed
+		}
+	}()
 	if r.GetKind() == rpc.Kind_KIND_BATCH {
 		return s.batch(ctx, o, in, r, args)
 	}
@@ -235,11 +252,13 @@ func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallReques
 			return nil, wrong
 		}
 		kwargs, _ := triple[2].(map[string]any)
+		mark := callOf(ctx).store.mark()
 		v, err := s.protected(ctx, f, in, list(triple[1]), kwargs)
 		if _, ok := v.(sequence); ok && err == nil {
 			err = Raise("TypeError", "an item stream cannot be opened in a batch")
 		}
 		if err != nil {
+			callOf(ctx).store.rollback(mark)
 			format := formatOf(r)
 			return append(out, Dict{{Key: "__class__", Value: format.BatchWrapper()},
 				{Key: "exception", Value: exception(format, err)}}), nil
@@ -259,11 +278,12 @@ func list(v any) []any {
 	return nil
 }
 
-// instance returns the instance for a call and a function that releases it.
-func (s *server) instance(o *Object, conn uint64) (any, func()) {
+// instance returns the instance for a call and a function that releases it. broken ends the instance: its memory may be
+// ahead of its state.
+func (s *server) instance(o *Object, conn uint64) (any, func(broken bool)) {
 	if o.mode == PerCall {
 		v := o.make()
-		return v, func() { closeInstance(v) }
+		return v, func(bool) { closeInstance(v) }
 	}
 	s.mu.Lock()
 	held := s.singles
@@ -284,7 +304,13 @@ func (s *server) instance(o *Object, conn uint64) (any, func()) {
 	if in.v == nil {
 		in.v = o.make()
 	}
-	return in.v, in.mu.Unlock
+	return in.v, func(broken bool) {
+		defer in.mu.Unlock()
+		if broken {
+			closeInstance(in.v)
+			in.v = nil
+		}
+	}
 }
 
 func (s *server) open(st *stream) uint64 {
@@ -309,8 +335,15 @@ func (s *server) Next(ctx context.Context, r *rpc.NextRequest) (*rpc.CallReply, 
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	st.info.id.Store(r.GetCall().GetCall())
+	st.info.store.reset()
 	unlink := context.AfterFunc(ctx, st.cancel)
 	v, err, ok := st.pull()
+	if err != nil {
+		st.info.store.discard()
+	} else if failed := st.info.flush(st.ctx); failed != nil {
+		v, err, ok = nil, failed, true
+	}
 	unlink()
 	if ok && err == nil {
 		return s.reply(format, v, nil), nil

@@ -116,7 +116,8 @@ func main() {
 		sdk.New(sdk.PerCall, "", func() control { return control{} }).Named("control").Method("holding",
 			control.Holding, "").
 			Method("open", control.Open, "").Method("ran", control.Ran, ""),
-		queueOf(sdk.Single, "single"), queueOf(sdk.Session, "session"))
+		queueOf(sdk.Single, "single"), queueOf(sdk.Session, "session"),
+		boxOf(sdk.Single, "box"), boxOf(sdk.PerCall, "calls"))
 }
 
 func socketDir() string {

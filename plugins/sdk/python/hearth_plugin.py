@@ -173,6 +173,7 @@ def call(object_id, method_name, *args, **kwargs):
     under, server = getattr(_local, "call", None), getattr(_local, "server", None)
     if server is None or server.host is None:
         raise RuntimeError("other objects can be called only during a call, in its thread, under a host")
+    server.gate(under)
     payload = (SERPENT_HEAD + serpent_text((object_id, method_name, args, kwargs))).encode("utf-8", "surrogatepass")
     reply = server.ask("Proxy", {"call": under.get("call", 0), "from": under["object"], "object": object_id, "kind": INVOKE,
                                  "method": method_name, "serializer": "serpent", "payload": payload}, PROXY_REQUEST, CALL_REPLY)
@@ -196,6 +197,230 @@ class proxy:
         if name.startswith("_"):
             raise AttributeError(name)
         return lambda *args, **kwargs: call(self._id, name, *args, **kwargs)
+
+
+class StoreError(Raise):
+    """The error of an operation of the store. class_name is the class that the client gets, for example "StoreFull"."""
+
+
+class _Buffer:
+    """The writes of a call that are not committed."""
+
+    def __init__(self):
+        self.writes, self.values, self.last, self.versions, self.bytes, self.inside = [], [], {}, {}, 0, False
+
+    def add(self, write, doc):
+        size = len(write["key"].encode("utf-8", "surrogatepass")) + len(write.get("value", b""))
+        if len(self.writes) >= MAX_WRITES or self.bytes + size > MAX_BATCH:
+            raise ValueError("store: more than %d writes or %d bytes in one call" % (MAX_WRITES, MAX_BATCH))
+        self.last[write["key"]] = len(self.writes)
+        self.writes.append(write)
+        self.values.append(doc)
+        self.bytes += size
+
+    def truncate(self, n):
+        writes, values = self.writes[:n], self.values[:n]
+        self.writes, self.values, self.last, self.bytes = [], [], {}, 0
+        for write, doc in zip(writes, values):
+            self.add(write, doc)
+
+    def clear(self):
+        self.writes, self.values, self.last, self.versions, self.bytes = [], [], {}, {}, 0
+
+
+MAX_WRITES, MAX_BATCH, MAX_PAGE = 10_000, 8 << 20, 100
+MAX_INTEGER = 1 << 53  # integers that increment changes are exact in all languages up to it
+PUT, DELETE, INCREMENT = 1, 2, 3
+
+
+class _Store:
+    """The durable state of the object of the running call: keys with values, with the guarantees of hearth.store in Lua.
+
+    The writes of a call are one batch, which is on disk before the reply, an item, or a call of another object leaves the
+    plugin. A call that raises drops its writes since the last of these points. In modes "session" and "call", calls
+    overlap: increment, transaction and put with if_version commit at once, with the writes before them.
+    The functions work in the thread of a call only."""
+
+    def _under(self):
+        under, server = getattr(_local, "call", None), getattr(_local, "server", None)
+        if server is None or server.host is None:
+            raise RuntimeError("the store is available only during a call, in its thread, under a host")
+        return under, server, under.setdefault("buffer", _Buffer())
+
+    def get(self, key, default=None):
+        """Returns the value of a key, with the writes of the call."""
+        under, server, b = self._under()
+        _check_key(key)
+        doc = b.values[b.last[key]] if key in b.last else self._read(key)[0]
+        return default if doc is None else load_value(doc)
+
+    def version(self, key):
+        """Returns the version of the last committed value of a key, 0 if it is missing."""
+        under, server, b = self._under()
+        _check_key(key)
+        return b.versions[key] if key in b.versions else self._read(key)[1]
+
+    def put(self, key, value, if_version=None, ttl=None):
+        """Writes a key. ttl is the time until it expires, in seconds. Returns False, and writes nothing, if the last
+        committed value of the key does not have the version if_version."""
+        under, server, b = self._under()
+        _check_key(key)
+        write = {"op": PUT, "key": key, "value": dump_value(value)}
+        if ttl is not None:
+            if not 0 < ttl <= 100 * 365 * 24 * 3600:
+                raise ValueError("store: ttl must be seconds, more than 0 and at most 100 years")
+            write["ttl_millis"] = max(1, int(ttl * 1000))
+        if if_version is not None:
+            if isinstance(if_version, bool) or not isinstance(if_version, int) or not 0 <= if_version <= MAX_INTEGER:
+                raise ValueError("store: if_version must be a version that version() has returned")
+            write["if_version"] = if_version
+            if not self._buffered(under, b):
+                try:
+                    self._commit_with(write, write["value"])
+                except StoreError as e:
+                    if e.class_name == "StoreConflict":
+                        return False
+                    raise
+                return True
+            if self.version(key) != if_version:
+                return False
+        b.add(write, write["value"])
+        return True
+
+    def delete(self, key):
+        """Removes a key."""
+        under, server, b = self._under()
+        _check_key(key)
+        b.add({"op": DELETE, "key": key}, None)
+
+    def increment(self, key, n=1):
+        """Adds an integer to that of a key, 0 if the key is missing, and returns the sum, of at most 2^53."""
+        under, server, b = self._under()
+        _check_key(key)
+        if isinstance(n, bool) or not isinstance(n, int) or abs(n) > MAX_INTEGER:
+            raise ValueError("store: an integer of at most 2^53 is required")
+        write = {"op": INCREMENT, "key": key, "delta": n}
+        if not self._buffered(under, b):
+            return _signed(self._commit_with(write, None)[-1])
+        if key in b.last:
+            doc = b.values[b.last[key]]
+        else:
+            doc, write["if_version"] = self._read(key)
+        old = 0 if doc is None else load_value(doc)
+        if isinstance(old, bool) or not isinstance(old, int) or abs(old) > MAX_INTEGER or abs(old + n) > MAX_INTEGER:
+            raise TypeError("store: the value of %r is not an integer of at most 2^53; not stored" % key)
+        b.add(write, dump_value(old + n))
+        return old + n
+
+    def list(self, prefix="", after="", before="", reverse=False, limit=None):
+        """Yields the keys of a range with their values, in the order of their bytes, with the writes of the call."""
+        under, server, b = self._under()
+        left = math.inf if limit is None else limit
+        while left > 0:
+            under, server, b = self._under()
+            reply = server.store(under, {"list": {"prefix": prefix, "after": after, "before": before, "reverse": reverse,
+                                                  "limit": MAX_PAGE}})
+            items = reply.get("items", [])
+            docs = {it.get("key", ""): it.get("value", b"") for it in items}
+            more = reply.get("more", False) and bool(items)
+            low, high = after, before
+            if more:  # the page covers the range up to its last key
+                if reverse:
+                    low = before = items[-1]["key"]
+                else:
+                    high = after = items[-1]["key"]
+            for key, at in b.last.items():
+                name, inside = key.encode(), key.startswith(prefix)
+                if more and not reverse:
+                    inside = inside and name <= high.encode()
+                elif high:
+                    inside = inside and name < high.encode()
+                if more and reverse:
+                    inside = inside and name >= low.encode()
+                elif low and not (more and reverse):
+                    inside = inside and (name > low.encode())
+                if inside or key in docs:
+                    docs[key] = b.values[at]
+            for key in sorted((k for k, doc in docs.items() if doc is not None), key=str.encode, reverse=reverse):
+                yield key, load_value(docs[key])
+                left -= 1
+                if left <= 0:
+                    return
+            if not more:
+                return
+
+    def transaction(self, function):
+        """Runs a function and returns its result. The transactions of an object run one at a time, and no other call of
+        the object commits meanwhile. If the function raises, its writes are dropped. It cannot call other objects."""
+        under, server, b = self._under()
+        if b.inside:
+            raise RuntimeError("a transaction cannot be inside another one")
+        mark, exclusive = len(b.writes), under.get("exclusive", False)
+        with contextlib.nullcontext() if exclusive else server.commits(under["object"]):
+            b.inside = True
+            if not exclusive:
+                b.versions = {}
+            try:
+                result = function()
+                if not exclusive and b.writes:
+                    checks = [{"key": k, "version": v} for k, v in b.versions.items()]
+                    server.store(under, {"commit": {"checks": checks, "writes": b.writes}})
+                    b.clear()
+                return result
+            except BaseException:
+                b.truncate(mark)
+                raise
+            finally:
+                b.inside = False
+
+    def _buffered(self, under, b):
+        return under.get("exclusive", False) or b.inside
+
+    def _read(self, key):
+        """Returns the document and the version of a committed key, (None, 0) for a missing one."""
+        under, server, b = self._under()
+        items = server.store(under, {"get": {"key": key}}).get("items", [{}])
+        version = items[0].get("version", 0)
+        if len(b.versions) >= 1000 and not b.inside:
+            b.versions = {}
+        b.versions[key] = version
+        return (items[0].get("value", b"") if version else None), version
+
+    def _commit_with(self, write, doc):
+        """Commits the writes of the call with one more. After an error the buffer is unchanged."""
+        under, server, b = self._under()
+        mark = len(b.writes)
+        b.add(write, doc)
+        try:
+            with server.commits(under["object"]):
+                reply = server.store(under, {"commit": {"writes": b.writes}})
+        except Exception:
+            b.truncate(mark)
+            raise
+        b.clear()
+        return reply.get("integers", [])
+
+
+store = _Store()
+
+
+def _check_key(key):
+    if not isinstance(key, str):
+        raise TypeError("store: a key is a text, not %s" % type(key).__name__)
+    if not 1 <= len(key.encode()) <= 512 or "\0" in key:
+        raise ValueError("store: a key has 1 to 512 bytes of UTF-8 without U+0000")
+
+
+def _signed(n):
+    return n - (1 << 64) if n >> 63 else n
+
+
+class _NotStored(Exception):
+    """The commit of a call has failed: its instance ends."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
 
 
 def serve(*classes):
@@ -232,6 +457,15 @@ CONN_REQUEST = {1: ("conn", "int")}
 SECRET_REQUEST = {1: ("call", "int"), 2: ("name", "text")}
 SECRET_REPLY = {1: ("granted", "bool"), 2: ("value", "text")}
 LOG_REQUEST = {1: ("object", "text"), 2: ("level", "text"), 3: ("text", "text")}
+STORE_ITEM = {1: ("key", "text"), 2: ("value", "bytes"), 3: ("version", "int")}
+STORE_GET = {1: ("key", "text")}
+STORE_LIST = {1: ("prefix", "text"), 2: ("after", "text"), 3: ("before", "text"), 4: ("reverse", "bool"), 5: ("limit", "int")}
+STORE_CHECK = {1: ("key", "text"), 2: ("version", "int")}
+STORE_WRITE = {1: ("op", "int"), 2: ("key", "text"), 3: ("value", "bytes"), 4: ("delta", "int"), 5: ("ttl_millis", "int"),
+               6: ("if_version", "int")}
+STORE_COMMIT = {1: ("checks", [STORE_CHECK]), 2: ("writes", [STORE_WRITE])}
+STORE_REQUEST = {1: ("call", "int"), 2: ("get", STORE_GET), 3: ("list", STORE_LIST), 4: ("commit", STORE_COMMIT)}
+STORE_REPLY = {1: ("failure", FAILURE), 2: ("items", [STORE_ITEM]), 3: ("more", "bool"), 4: ("integers", ["int"])}
 PROXY_REQUEST = {1: ("call", "int"), 2: ("from", "text"), 3: ("object", "text"), 4: ("kind", "int"), 5: ("method", "text"),
                  6: ("serializer", "text"), 7: ("payload", "bytes")}
 HEALTH_REQUEST = {1: ("service", "text")}
@@ -241,7 +475,7 @@ INVOKE, GET, SET, BATCH = 1, 2, 3, 4
 
 
 def varint(n):
-    out = bytearray()
+    out, n = bytearray(), n & 0xFFFFFFFFFFFFFFFF
     while n > 0x7F:
         out.append(n & 0x7F | 0x80)
         n >>= 7
@@ -293,6 +527,16 @@ def unpack(data, layout):
         if key & 7 == 0:
             v = number()
             v = bool(v) if of == "bool" else v
+        elif key & 7 == 2 and of in ("int", "bool"):  # packed
+            size = number()
+            end, v = at + size, []
+            if end > len(data):
+                raise ValueError("the message is cut off")
+            while at < end:
+                v.append(number())
+            if isinstance(kind, list):
+                out.setdefault(name, []).extend(v)
+            continue
         elif key & 7 in (1, 2, 5):
             size = number() if key & 7 == 2 else 8 if key & 7 == 1 else 4
             v = data[at:at + size]
@@ -331,6 +575,100 @@ _brackets = re.compile(r"[\[\](){}]")
 # Matches input that serpent does not produce. Texts are replaced by ", numbers and constants by 0. It matches other
 # characters, adjacent values, and operators except a sign and the + of a complex number.
 _foreign = re.compile(r"""[^\s0",:()\[\]{}+-]|[0")\]}]\s*[0"(\[{]|[+-]\s*[^0\s]|0\s*[+-]\s*0\s*[+-]|[")\]}]\s*[+-]|[+-]\s*$""")
+
+
+def dump_value(v):
+    """Returns the document of a value of the store: JSON, with tags for the types that JSON lacks."""
+    return _dump(v, 0).encode("utf-8")
+
+
+def _json_string(s):
+    try:
+        s.encode("utf-8")
+        return json.dumps(s, ensure_ascii=False)
+    except UnicodeEncodeError:  # lone surrogates
+        return json.dumps(s)
+
+
+def _finite(v):
+    if not math.isfinite(v):
+        raise TypeError("store: a number that is not finite cannot be stored here")
+    return repr(float(v))
+
+
+def _dump(v, depth):
+    if depth > MAX_DEPTH:
+        raise TypeError("store: the value is nested deeper than %d" % MAX_DEPTH)
+    if v is None or isinstance(v, bool):
+        return {None: "null", True: "true", False: "false"}[v]
+    if isinstance(v, int):
+        return str(int(v)) if -(1 << 63) <= v < 1 << 63 else '{"$int": "%d"}' % v
+    if isinstance(v, float):
+        return repr(float(v)) if math.isfinite(v) else '{"$float": "%s"}' % v
+    if isinstance(v, str):
+        return _json_string(v)
+    if isinstance(v, (bytes, bytearray, memoryview)):
+        return '{"$bytes": "%s"}' % base64.b64encode(bytes(v)).decode()
+    if isinstance(v, complex):
+        return '{"$complex": [%s, %s]}' % (_finite(v.real), _finite(v.imag))
+    if isinstance(v, datetime.datetime):
+        aware = v if v.tzinfo else v.replace(tzinfo=datetime.timezone.utc)
+        return '{"$datetime": %s}' % _finite(aware.timestamp())
+    if isinstance(v, datetime.date):
+        return '{"$date": %d}' % v.toordinal()
+    if isinstance(v, (list, tuple, set, frozenset)):
+        text = "[" + ", ".join(_dump(e, depth + 1) for e in v) + "]"
+        if isinstance(v, list):
+            return text
+        return '{"$%s": %s}' % ("tuple" if isinstance(v, tuple) else "set", text)
+    if isinstance(v, dict):
+        return "{" + ", ".join(_dump_key(k) + ": " + _dump(e, depth + 1) for k, e in v.items()) + "}"
+    raise TypeError("store: a value of type %s cannot be stored" % type(v).__name__)
+
+
+def _dump_key(k):
+    if isinstance(k, str):
+        return _json_string("$" + k if k.startswith("$") else k)
+    if k is None:
+        return '"$null:"'
+    if isinstance(k, bool):
+        return '"$bool:%s"' % str(k).lower()
+    if isinstance(k, int):
+        return '"$int:%d"' % k
+    if isinstance(k, float):
+        return '"$float:%s"' % k
+    if isinstance(k, bytes):
+        return '"$bytes:%s"' % base64.b64encode(k).decode()
+    raise TypeError("store: a key of type %s cannot be stored" % type(k).__name__)
+
+
+_TAGS = {
+    "$bytes": lambda v: base64.b64decode(v, validate=True), "$int": int, "$float": float, "$complex": lambda v: complex(*v),
+    "$datetime": lambda v: datetime.datetime.fromtimestamp(v, datetime.timezone.utc), "$date": datetime.date.fromordinal,
+    "$tuple": tuple, "$set": set,
+}
+_KEYS = {"null": lambda s: None, "bool": lambda s: s == "true", "int": int, "float": float,
+         "bytes": lambda s: base64.b64decode(s, validate=True)}
+
+
+def _load_key(k):
+    if not k.startswith("$"):
+        return k
+    if k.startswith("$$"):
+        return k[1:]
+    kind, _, text = k[1:].partition(":")
+    return _KEYS[kind](text)
+
+
+def _load_pairs(pairs):
+    if len(pairs) == 1 and pairs[0][0] in _TAGS:
+        return _TAGS[pairs[0][0]](pairs[0][1])
+    return {_load_key(k): v for k, v in pairs}
+
+
+def load_value(doc):
+    """Returns the value of a document of the store."""
+    return json.loads(doc.decode("utf-8"), object_pairs_hook=_load_pairs)
 
 
 def check_depth(skeleton):
@@ -704,7 +1042,7 @@ def failure(code, message, class_name=""):
     return {"failure": {"code": code, "message": message, "class": class_name}}
 
 
-INVALID, NOT_FOUND, DEADLINE, CANCELED = 1, 5, 7, 8
+INVALID, TOO_LARGE, NOT_FOUND, DEADLINE, CANCELED, UNAVAILABLE = 1, 2, 5, 7, 8, 9
 
 # --- The server -----------------------------------------------------------------------------
 
@@ -746,7 +1084,7 @@ class Server:
             self.members[name] = found
         self.id, self.host, self.loop, self.channel = "", None, None, None
         self.lock = threading.Lock()  # guards the attributes below
-        self.held, self.streams, self.last = {}, {}, 0
+        self.held, self.streams, self.last, self.committing = {}, {}, 0, {}
         self.pool = concurrent.futures.ThreadPoolExecutor(THREADS)
 
     # Requests of the host.
@@ -844,6 +1182,50 @@ class Server:
             return await self.host.unary_unary("/hearth.plugin.v1.Host/" + name)(pack(message, request))
         return unpack(asyncio.run_coroutine_threadsafe(send(), self.loop).result(), reply)
 
+    # The store, in the thread of a call.
+
+    def commits(self, object_id):
+        """Returns the lock of an object's commits, which a transaction holds."""
+        with self.lock:
+            return self.committing.setdefault(object_id, threading.RLock())
+
+    def store(self, under, operation):
+        """Runs an operation of the store."""
+        reply = self.ask("Store", dict(operation, call=under.get("call", 0)), STORE_REQUEST, STORE_REPLY)
+        failed = reply.get("failure")
+        if failed is None:
+            return reply
+        code, message = failed.get("code", 0), failed.get("message", "")
+        if failed.get("class") == "TypeError":
+            raise TypeError(message)
+        if not failed.get("class") and code in (INVALID, TOO_LARGE):
+            raise ValueError(message)
+        raise StoreError(failed.get("class") or "RuntimeError", message)
+
+    def gate(self, under):
+        """Commits the writes of a call before something leaves the plugin. After an error the instance must end."""
+        b = under.get("buffer")
+        if b is not None and b.inside:
+            raise RuntimeError("a transaction of the store cannot call other objects")
+        if under.get("broken"):
+            raise _NotStored(UNAVAILABLE, "store: an earlier write of the call failed; not stored; "
+                             "the call was executed in part")
+        if b is None or not b.writes:
+            return
+        writes = b.writes
+        b.clear()
+        try:
+            with contextlib.nullcontext() if under.get("exclusive") else self.commits(under["object"]):
+                message = {"call": under.get("call", 0), "commit": {"writes": writes}}
+                reply = self.ask("Store", message, STORE_REQUEST, STORE_REPLY)
+        except Exception as e:
+            under["broken"] = True
+            raise _NotStored(UNAVAILABLE, "store: the state could not be written; stored: unknown") from e
+        failed = reply.get("failure")
+        if failed is not None:
+            under["broken"] = True
+            raise _NotStored(failed.get("code", 0), failed.get("message", "") + "; the call was executed in part")
+
     # Calls, each in a thread of the pool.
 
     def call(self, r):
@@ -859,9 +1241,10 @@ class Server:
         names = r.get("batch", []) if kind == BATCH else [method_name]
         if kind not in (INVOKE, GET, SET, BATCH) or not all(self.exposes(name, n, kind) for n in names):
             return failure(NOT_FOUND, "no such method or attribute", "AttributeError")
+        r["exclusive"] = self.objects[name][0] == "single"
         with self.under(r):
             try:
-                with self.instance(name, r.get("conn", 0)) as instance:
+                with self.instance(name, r.get("conn", 0), r) as instance:
                     if 0 < r.get("deadline_micros", 0) < time.time() * 1e6:  # the call waited for the instance
                         return failure(DEADLINE, "the call waited beyond its deadline; not executed")
                     if "over" in r and r["over"].is_set():
@@ -876,6 +1259,9 @@ class Server:
                         v = set_it(*args)
                     else:
                         v = self.invoke(instance, name, method_name, args, kwargs)
+                    self.gate(r)
+            except _NotStored as e:
+                return failure(e.code, str(e))
             except Exception as e:
                 return self.raised(r, e)
         if inspect.isgenerator(v):
@@ -903,6 +1289,7 @@ class Server:
         if len(calls) != len(names):
             raise TypeError("a batch requires a list of calls")
         for n, one in zip(names, calls):
+            mark = len(r["buffer"].writes) if "buffer" in r else 0
             try:
                 if not isinstance(one, (list, tuple)) or len(one) != 3:
                     raise TypeError("a batch requires a list of calls")
@@ -910,7 +1297,11 @@ class Server:
                 if inspect.isgenerator(v):
                     raise TypeError("an item stream cannot be opened in a batch")
                 out.append(v)
+            except _NotStored:
+                raise
             except Exception as e:
+                if "buffer" in r:
+                    r["buffer"].truncate(mark)
                 self.say(e)
                 wrapper = "Pyro4.futures._ExceptionWrapper" if r.get("protocol") == 48 else "Pyro5.core._ExceptionWrapper"
                 out.append({"__class__": wrapper, "exception": exception_value(e, r.get("protocol"))})
@@ -925,9 +1316,17 @@ class Server:
             return failure(NOT_FOUND, "item stream terminated", "PyroError")
         with stream[1], self.under(c):
             try:
-                return self.value(c, next(stream[0]))
+                item = next(stream[0])
+                self.gate(c)
+                return self.value(c, item)
             except StopIteration:
-                reply = {"end": True}
+                try:
+                    self.gate(c)
+                    reply = {"end": True}
+                except _NotStored as e:
+                    reply = failure(e.code, str(e))
+            except _NotStored as e:
+                reply = failure(e.code, str(e))
             except Exception as e:
                 reply = self.raised(c, e)
         with self.lock:
@@ -959,7 +1358,7 @@ class Server:
             _local.call = _local.server = None
 
     @contextlib.contextmanager
-    def instance(self, name, conn):
+    def instance(self, name, conn, r):
         mode, cls = self.objects[name]
         if mode == "call":
             held = _Instance(cls)
@@ -971,7 +1370,12 @@ class Server:
         with self.lock:
             held = self.held.setdefault(conn if mode == "session" else 0, {}).setdefault((mode, name), _Instance(cls))
         with held.lock:
-            yield held.get()
+            try:
+                yield held.get()
+            finally:
+                if r.get("broken"):  # its memory may be ahead of its state
+                    held.close()
+                    held.value = None
 
     def value(self, r, v):
         try:
