@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,9 @@ import (
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
+	durable "github.com/hearthhost/hearth/service/store"
+	store "github.com/hearthhost/hearth/service/store/memory"
+	"github.com/hearthhost/hearth/service/store/message"
 )
 
 // budget is the memory of a worker in bytes. Its instances may hold 48 MiB, together with the heap of the test.
@@ -150,4 +155,138 @@ func TestRunningInstanceIsEnded(t *testing.T) {
 			t.Errorf("the session: %+v", r)
 		}
 	})
+}
+
+// filling is a keyed object whose instances hold 60 KB, and log their close. SAVE is the rest of close.
+const filling = `
+local O = hearth.object { instance = "keyed" }
+function O:init(key) self.key, self.n = key, 0 end
+function O:close() SAVE hearth.log.info("close") end
+function O.expose:fill() self.n, self.data = self.n + 1, self.data or ("x"):rep(60000) .. self.key return self.n end
+function O.expose:saved() return hearth.store.get("n") or 0 end
+function O.expose:wait() return hearth.proxy("test.gate"):pass(self.key) end
+return O`
+
+// withStore takes the frames of the worker until it is at rest, and answers the requests of its store.
+func (p *peer) withStore(st *store.Engine) (rest []frame) {
+	p.t.Helper()
+	for {
+		all, served := p.take(), false
+		for _, f := range all {
+			head := f.hostCallHead()
+			if f.typ != link.HostCall || head.Service != link.Store {
+				rest = append(rest, f)
+				continue
+			}
+			served = true
+			d := link.Decoder{B: f.body}
+			d.HostCallFields()
+			var e link.Encoder
+			var err error
+			switch head.Op {
+			case link.StoreGet:
+				var it durable.Item
+				it, err = st.Get(context.Background(), head.Object, d.Text())
+				message.PutItem(&e, &it)
+			case link.StoreCommit:
+				b := message.BatchFields(&d)
+				b.Object = head.Object
+				var r durable.Result
+				r, err = st.Commit(context.Background(), b)
+				message.PutResult(&e, &r)
+			case link.StoreSettle:
+			default:
+				p.t.Errorf("the store has no op %d", head.Op)
+			}
+			if err != nil || d.Err != nil {
+				p.t.Errorf("op %d of %s: %v, %v", head.Op, head.Object, err, d.Err)
+			}
+			p.send(link.HostReply, f.id, func(to *link.Encoder) {
+				to.PutServiceReply(link.ServiceReply{Payload: e.B}, nil)
+			})
+		}
+		if !served {
+			return rest
+		}
+	}
+}
+
+// TestIdleKeysAreUnloaded exceeds the budget by a thousand small instances of a keyed object. Those that have been idle
+// longest end with their close. A running call continues, and no call fails.
+func TestIdleKeysAreUnloaded(t *testing.T) {
+	const keys = 1000
+	for name, save := range map[string]string{"without state": "", "with state": `hearth.store.put("n", self.n)`} {
+		t.Run(name, func(t *testing.T) {
+			withBudget(t, func(t *testing.T, p *peer) {
+				p.serve("acme.cart", strings.Replace(filling, "SAVE", save, 1), object.Limits{
+					MaxDuration: time.Hour, InstanceIdle: 24 * time.Hour, LogLines: 10 * keys,
+				})
+				var st store.Engine
+				var closed []string
+				key := func(i int) object.ID { return object.ID("acme.cart").WithKey(fmt.Sprintf("user%04d", i)) }
+				call := func(id object.ID, method object.Method) string {
+					t.Helper()
+					n := p.call(newCall(id, method, codec.Serpent))
+					text := ""
+					for _, f := range p.withStore(&st) {
+						switch {
+						case f.typ == link.Reply && f.id == n:
+							r := decodeReply(t, f, codec.Serpent)
+							if text = r.text; r.err != nil || r.exception {
+								t.Fatalf("%s of %s: %+v", method, id, r)
+							}
+						case f.hostCallHead().Op == link.LogLine:
+							closed = append(closed, string(f.hostCallHead().Object))
+						default:
+							t.Fatalf("%s of %s: frame %+v", method, id, f)
+						}
+					}
+					return text
+				}
+				defer func() { // the instances that remain
+					p.sendText(link.Remove, 0, "acme.cart")
+					p.withStore(&st)
+				}()
+				running := p.call(newCall(key(keys), "wait", codec.Serpent))
+				asked := p.withStore(&st)
+				for i := range keys {
+					time.Sleep(time.Millisecond) // the order of the calls is also the order of their times
+					if got := call(key(i), "fill"); got != "1" {
+						t.Fatalf("the first call of %s returns %s", key(i), got)
+					}
+				}
+				if len(closed) < keys/10 || len(closed) > keys*9/10 {
+					t.Fatalf("%d of %d instances were unloaded", len(closed), keys)
+				}
+				t.Logf("%d of %d instances were unloaded", len(closed), keys)
+				slices.Sort(closed) // their closes run at once
+				for i, id := range closed {
+					if id != string(key(i)) {
+						t.Fatalf("unloaded: %s, want %s, which has been idle longer", id, key(i))
+					}
+				}
+				unloaded := len(closed)
+				if got := call(key(keys-1), "fill"); got != "2" {
+					t.Errorf("the last key returns %s, want its state", got)
+				}
+				want := "0"
+				if save != "" {
+					want = "1"
+				}
+				if got := call(key(unloaded/2), "saved"); got != want {
+					t.Errorf("an unloaded key has %s in the store, want %s", got, want)
+				}
+				if got := call(key(unloaded/2), "fill"); got != "1" {
+					t.Errorf("an unloaded key returns %s, want a new instance", got)
+				}
+				p.answer(asked[0].id, "ok")
+				for _, f := range p.withStore(&st) {
+					if f.id == running && decodeReply(t, f, codec.Serpent).text == "ok" {
+						return
+					}
+				}
+				t.Error("the running call has no result")
+			})
+		})
+	}
 }

@@ -1,8 +1,9 @@
 // Package memory limits the memory of a worker process: instances, sessions, streams, arguments and results together.
 //
 // Each instance has its own limit, but many instances together may exceed the limit of the process. The kernel would
-// then end the process with the state of all instances. [Limit] evicts the largest instance first, or cancels the
-// largest running calls.
+// then end the process with the state of all instances. [Limit] first unloads idle instances of keyed objects, which
+// also end without it, if they hold much together. Otherwise it evicts the largest instance, or cancels the largest
+// running calls.
 //
 // An instance is an [Instance]: the package is independent of how instances run calls. It counts the heap by the
 // metrics of the Go runtime, and changes the garbage collector's percentage.
@@ -35,7 +36,8 @@ type Limit struct {
 	nextGC       int64 // size of the heap in bytes at which enforce collects garbage next, while no call runs for long
 	frequentGC   bool  // GCPercent is frequentGCPercent
 	watching     bool
-	stillEnding  func() bool // reports whether a cancelled call still runs; nil: no call was cancelled
+	stillEnding  func() bool // reports whether a cancelled call or an unloaded instance still runs; nil: none
+	unloading    bool        // Enforce unloads instances without mu
 	countedSince time.Time   // start of the running instances' count; zero: they do not count
 	round        uint64      // number of counts so far
 }
@@ -54,6 +56,12 @@ type Instance interface {
 	Evict(why *object.Error)
 	// Usage counts the memory of the instance while it runs a call.
 	Usage() *sandbox.Usage
+	// Resting reports whether the instance may be unloaded, because its object unloads instances that are idle, and
+	// since when it is idle.
+	Resting() (since time.Time, ok bool)
+	// Unload ends the instance, with its close, unless it has work. ended is closed when the instance has ended. It
+	// does not wait. The caller holds no lock.
+	Unload() (ended <-chan struct{}, ok bool)
 	// CancelRunning cancels the running call with why as its reply. It returns a function that reports whether the call
 	// still runs, nil if no call runs. It does not wait.
 	CancelRunning(why *object.Error) (runs func() bool)
@@ -128,6 +136,9 @@ func (m *Limit) Enforce(self Instance) {
 	m.unchecked.Store(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.unloading {
+		return
+	}
 	all, live := heap()
 	if keen := all > m.limit/4*3; keen != m.frequentGC {
 		m.frequentGC = keen
@@ -152,6 +163,61 @@ func (m *Limit) Enforce(self Instance) {
 	}
 }
 
+// instanceBytes is the approximate memory of a small instance that Held does not count.
+const instanceBytes = 4 << 10
+
+// unloadTimeout bounds the time for which the limit waits for unloaded instances before it evicts others or cancels
+// calls: close of an instance may take long.
+const unloadTimeout = 250 * time.Millisecond
+
+// resting is an instance that may be unloaded.
+type resting struct {
+	holder
+	since time.Time
+}
+
+// unloadLocked unloads the instances that have been idle longest, until a sixteenth of the limit is free. It returns
+// false, and unloads none, if all of them hold less than an instance must hold to be evicted. It releases mu meanwhile:
+// an object is locked while it registers an instance.
+func (m *Limit) unloadLocked(idle []resting, live int64) bool {
+	var sum int64
+	for _, r := range idle {
+		sum += r.held + instanceBytes
+	}
+	if sum < m.limit/minEvictFraction {
+		return false
+	}
+	slices.SortFunc(idle, func(x, y resting) int { return x.since.Compare(y.since) })
+	m.unloading = true
+	m.mu.Unlock()
+	var ending []<-chan struct{}
+	for excess := live - m.limit + m.limit/minEvictFraction; len(idle) > 0 && excess > 0; idle = idle[1:] {
+		if ended, ok := idle[0].instance.Unload(); ok {
+			ending = append(ending, ended)
+			excess -= idle[0].held + instanceBytes
+		}
+	}
+	m.mu.Lock()
+	m.unloading = false
+	until := time.Now().Add(unloadTimeout)
+	m.stillEnding = either(m.stillEnding, func() bool {
+		for len(ending) > 0 && isClosed(ending[0]) {
+			ending = ending[1:]
+		}
+		return len(ending) > 0 && time.Now().Before(until)
+	})
+	return len(ending) > 0
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // usageTimeout bounds how long running instances may take to count their memory. An instance that waits for another
 // object does not count.
 const usageTimeout = 100 * time.Millisecond
@@ -162,12 +228,14 @@ type holder struct {
 	held     int64
 }
 
-// endLargestLocked evicts the largest instance, or cancels the largest running calls. It returns true if memory is free
-// afterwards: a cancelled call frees its memory later. No instance below minEvictFraction of the limit is evicted.
+// endLargestLocked unloads idle instances, evicts the largest instance, or cancels the largest running calls. It
+// returns true if memory is free afterwards: an unloaded instance and a cancelled call free their memory later. No
+// instance below minEvictFraction of the limit is evicted.
 func (m *Limit) endLargestLocked(self Instance, live int64) bool {
 	var largest, stateless holder // instances without a running call; those of them without state
 	var known int64
 	var running []Instance
+	var idle []resting
 	for u := range m.instances {
 		if u != self && !u.TryLock() {
 			running = append(running, u)
@@ -175,6 +243,9 @@ func (m *Limit) endLargestLocked(self Instance, live int64) bool {
 		}
 		held := u.Held()
 		known += held
+		if since, ok := u.Resting(); ok && held > 0 && u != self {
+			idle = append(idle, resting{holder{u, held}, since})
+		}
 		if held > largest.held {
 			largest = holder{u, held}
 		}
@@ -187,6 +258,9 @@ func (m *Limit) endLargestLocked(self Instance, live int64) bool {
 	}
 	if stateless.held >= m.limit/minEvictFraction { // evict it before one that holds state
 		return m.evictLocked(self, stateless)
+	}
+	if m.unloadLocked(idle, live) {
+		return false
 	}
 	if m.countedSince.IsZero() && len(running) > 0 {
 		m.countedSince = time.Now()

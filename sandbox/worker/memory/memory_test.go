@@ -1,6 +1,7 @@
 package memory_test
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -23,6 +24,8 @@ type instance struct {
 	evicted  *object.Error
 	canceled *object.Error
 	usage    sandbox.Usage
+	rests    time.Time     // zero: it cannot be unloaded
+	unloaded chan struct{} // closed by the test when it has ended
 }
 
 func (i *instance) ID() object.ID         { return i.id }
@@ -31,6 +34,13 @@ func (i *instance) HoldsState() bool      { return i.state }
 func (i *instance) Usage() *sandbox.Usage { return &i.usage }
 
 func (i *instance) Evict(why *object.Error) { i.held, i.evicted = nil, why }
+
+func (i *instance) Resting() (since time.Time, ok bool) { return i.rests, !i.rests.IsZero() }
+
+func (i *instance) Unload() (ended <-chan struct{}, ok bool) {
+	i.held, i.unloaded, i.rests = nil, make(chan struct{}), time.Time{}
+	return i.unloaded, true
+}
 
 func (i *instance) CancelRunning(why *object.Error) (runs func() bool) {
 	i.canceled = why
@@ -108,6 +118,66 @@ func TestRunningCallIsCancelled(t *testing.T) {
 			t.Errorf("the call is cancelled with %v", why)
 		}
 	})
+}
+
+// TestIdleInstancesAreUnloaded exceeds a limit by small idle instances. Those that have been idle longest are unloaded,
+// and no other instance is evicted until they have ended.
+func TestIdleInstancesAreUnloaded(t *testing.T) {
+	l := newLimit(t, 64)
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		large := newInstance(l, "acme.large", 20, true)
+		var idle []*instance
+		for n := range 48 {
+			i := newInstance(l, object.ID("acme.cart").WithKey(fmt.Sprint("k", n)), 1, true)
+			i.rests = start.Add(-time.Duration(n) * time.Second) // the last has been idle longest
+			idle = append(idle, i)
+		}
+		unloaded := func() (n int) {
+			for _, i := range idle {
+				if i.unloaded != nil {
+					n++
+				}
+			}
+			return n
+		}
+		runtime.GC()
+		l.Enforce(nil)
+		first := unloaded()
+		if first < 4 || first > 40 || large.evicted != nil {
+			t.Fatalf("%d instances are unloaded, and the large one is evicted: %v", first, large.evicted)
+		}
+		for n, i := range idle {
+			if got, want := i.unloaded != nil, n >= len(idle)-first; got != want {
+				t.Fatalf("instance %d is unloaded: %t, want %t: %d are", n, got, want, first)
+			}
+		}
+		more := newInstance(l, "acme.more", 30, true)
+		runtime.GC()
+		l.Enforce(nil) // the unloaded instances have not ended
+		if n := unloaded(); n != first || more.evicted != nil {
+			t.Errorf("before the first instances have ended, %d are unloaded: %v", n, more.evicted)
+		}
+		time.Sleep(time.Second) // one of them does not end
+		l.Enforce(nil)
+		if n := unloaded(); n <= first {
+			t.Errorf("after a second %d instances are unloaded", n)
+		}
+	})
+}
+
+// TestFewIdleInstancesRemain exceeds a limit while the idle instances hold little. They are not unloaded: the largest
+// instance is evicted.
+func TestFewIdleInstancesRemain(t *testing.T) {
+	l := newLimit(t, 64)
+	idle := newInstance(l, "acme.cart:alice", 1, true)
+	idle.rests = time.Now()
+	large := newInstance(l, "acme.large", 70, true)
+	runtime.GC()
+	l.Enforce(nil)
+	if idle.unloaded != nil || large.evicted == nil {
+		t.Errorf("unloaded: %v, evicted: %v; want the large one alone", idle.unloaded, large.evicted)
+	}
 }
 
 // TestNoLimit enforces no limit.

@@ -115,6 +115,30 @@ func (a *actor) unloaded() {
 	}
 }
 
+// Resting reports whether the actor has an instance of a keyed object that is idle, and since when.
+func (a *actor) Resting() (since time.Time, ok bool) {
+	if a.keyed == nil {
+		return time.Time{}, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keyed.resting, !a.active && a.keyed.streams == 0
+}
+
+// Unload ends an idle instance of a keyed object. ended is closed when its close has run.
+func (a *actor) Unload() (ended <-chan struct{}, ok bool) {
+	a.o.mu.Lock()
+	defer a.o.mu.Unlock()
+	if a.o.keyed.live[a.id] != a { // its version is retired
+		return nil, false
+	}
+	e := a.o.unloadLocked(a, time.Time{})
+	if e == nil {
+		return nil, false
+	}
+	return e.ready, true
+}
+
 // rest records that an actor is not active any more. k may be nil. The caller holds the actor's mu.
 func (k *keyedActor) rest(streams int) {
 	if k != nil {
