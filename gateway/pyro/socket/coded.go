@@ -41,15 +41,22 @@ type coded struct {
 // newCoded returns a channel that continues where the codec's connection was.
 func newCoded(s *Socket, codec channel.Codec, socket net.Conn) *coded {
 	c := &coded{Conn: socket, s: s, codec: codec}
-	c.plain, c.err = codec.Feed(nil, nil)
+	c.plain, _ = c.feed(nil, nil)
 	return c
 }
 
 // feed appends the plaintext of received bytes to dst. whole reports that no record is incomplete.
+//
+// If one of the bytes' records is invalid, the valid ones before it are dropped, too: the codec cannot seal any longer,
+// and a call must not run whose reply cannot be sent.
 func (c *coded) feed(dst, in []byte) (plain []byte, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := len(dst)
 	dst, c.err = c.codec.Feed(dst, in)
+	if c.err != nil && !errors.Is(c.err, io.EOF) {
+		dst = dst[:before]
+	}
 	return dst, c.codec.Pending() == 0
 }
 
