@@ -58,3 +58,9 @@ func OpenConnections(h *Host) int {
 	open, _, _ := h.pyro.Connections()
 	return open
 }
+
+// IdleConnections returns the number of connections that wait for a message.
+func IdleConnections(h *Host) int {
+	_, _, idle := h.pyro.Connections()
+	return idle
+}
