@@ -64,6 +64,9 @@ const DefaultWorkerBytes = 512 << 20
 // not yet collected comes on top.
 func MaxInstanceBytes(worker int64) int64 { return worker / 8 * 3 }
 
+// SmallInstanceBytes is the approximate memory that the smallest instance of a keyed object takes.
+const SmallInstanceBytes = 17 << 10
+
 // MaxPendingArguments returns the bound on the argument bytes of all unanswered calls of a worker with that much
 // memory.
 func MaxPendingArguments(worker int64) int64 { return worker / 4 }

@@ -46,8 +46,10 @@ func (s *limitScope) position(names ...string) (hcl.Range, bool) {
 // many, except the memory of an instance: a single call can reach it.
 func (s *limitScope) check() {
 	s.checkInstance()
-	s.checkMany("sessions", s.limits.Sessions, "instances")
-	s.checkMany("parallel", s.limits.Parallel, "calls at a time")
+	const largestFirst = "the largest instance is stopped first"
+	s.checkMany("sessions", s.limits.Sessions, "instances", largestFirst)
+	s.checkMany("parallel", s.limits.Parallel, "calls at a time", largestFirst)
+	s.checkKeyed()
 	s.checkMessage("arguments", int64(s.limits.ArgumentBytes), object.MaxPendingArguments(s.worker))
 	s.checkMessage("result", int64(s.limits.ResultBytes), object.MaxPendingResults(s.worker))
 	s.checkSteps()
@@ -66,15 +68,36 @@ func (s *limitScope) checkInstance() {
 		bytesize.Format(s.limits.Memory), roughSize(share), bytesize.Format(s.worker))
 }
 
-// checkMany compares the memory of n instances with the worker's, if the file sets n.
-func (s *limitScope) checkMany(name string, n int, what string) {
+// checkKeyed compares the memory of the instances of a keyed object with the worker's, if the file sets their number:
+// the memory that the smallest instances take, otherwise the memory that they may use.
+func (s *limitScope) checkKeyed() {
+	const name = "instances"
+	n := int64(s.limits.Instances)
+	share := object.MaxInstanceBytes(s.worker)
+	if n <= share/object.SmallInstanceBytes {
+		s.checkMany(name, s.limits.Instances, "instances", "the instances that have been idle longest end first")
+		return
+	}
+	at, found := s.position(name)
+	if !found {
+		return
+	}
+	least := n * object.SmallInstanceBytes
+	s.warnings.Add(at, fmt.Sprintf(`lower it, or write memory = "%dMiB" in the tenant's limits: instances end before `+
+		`there are as many`, (least*8/3+1<<20-1)>>20),
+		"%s: %s = %d: even with little state %d instances take %s, but all instances of its worker together have %s, "+
+			"three eighths of %s", s.what, name, n, n, roughSize(least), roughSize(share), bytesize.Format(s.worker))
+}
+
+// checkMany compares the memory of n instances with the worker's, if the file sets n. first names the instances that
+// end first.
+func (s *limitScope) checkMany(name string, n int, what, first string) {
 	at, found := s.position(name, "object_memory", "memory")
 	share := object.MaxInstanceBytes(s.worker)
 	if !s.isSet(name) || !found || s.limits.Memory > share || int64(n) <= share/s.limits.Memory {
 		return
 	}
-	const remedy = "lower one of them, or raise memory of the tenant's limits: the largest instance is stopped first"
-	s.warnings.Add(at, remedy,
+	s.warnings.Add(at, "lower one of them, or raise memory of the tenant's limits: "+first,
 		"%s: %s = %d: %d %s of %s each exceed the %s that all instances of a worker share", s.what,
 		name, n, n, what, bytesize.Format(s.limits.Memory), roughSize(share))
 }

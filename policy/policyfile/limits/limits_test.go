@@ -46,6 +46,23 @@ func TestLimitsTogether(t *testing.T) {
 			`object "red.a": sessions = 4: 4 instances of 49MiB`, 7,
 		},
 		"sessions that fit": {"limits {\n sessions = 3\n}", "", 0},
+		"instances": {
+			"limits {\n instances = 1000\n object_memory = \"1MiB\"\n}",
+			`tenant "red": instances = 1000: 1000 instances of 1MiB each exceed the 192MiB that all instances of a ` +
+				`worker share`, 2,
+		},
+		"small instances": {
+			"object \"a\" {\n limits {\n instances = 20000\n memory = \"1MiB\"\n }\n}",
+			`object "red.a": instances = 20000: even with little state 20000 instances take 332MiB, but all ` +
+				`instances of its worker together have 192MiB, three eighths of 512MiB`, 3,
+		},
+		"a tenant's instances": {
+			"limits {\n memory = \"64MiB\"\n object_memory = \"1MiB\"\n instances = 10000\n}",
+			`tenant "red": instances = 10000: even with little state 10000 instances take 166MiB, but all ` +
+				`instances of its worker together have 24MiB, three eighths of 64MiB`, 4,
+		},
+		"instances that fit":   {"limits {\n instances = 3\n}", "", 0},
+		"instances by default": {"limits {\n memory = \"64MiB\"\n object_memory = \"8MiB\"\n}", "", 0},
 		"parallel": {
 			"limits {\n parallel = 10\n object_memory = \"20MiB\"\n}",
 			`tenant "red": parallel = 10: 10 calls at a time of 20MiB each`, 2,
