@@ -77,6 +77,13 @@ type feeders struct{ looped, plain string }
 // startFeeders starts both hosts.
 func startFeeders(t testing.TB) feeders {
 	t.Helper()
+	looped, plain := startFeederHosts(t, func() string { return "" })
+	return feeders{looped.Addrs()[0], plain.Addrs()[0]}
+}
+
+// startFeederHosts starts both hosts. listener returns one more listener for the policy of each.
+func startFeederHosts(t testing.TB, listener func() string) (looped, plain *host.Host) {
+	t.Helper()
 	if *goroutines {
 		t.Skip("SKIPPED: the host runs without an event loop")
 	}
@@ -109,10 +116,10 @@ return S`
 		}
 	}
 	host.DisableLoops()
-	plain, _ := startHost(t, policy, with)
+	plain, _ = startHost(t, policy+listener(), with)
 	host.EnableLoops()
-	looped, _ := startHost(t, policy, with)
-	return feeders{looped.Addrs()[0], plain.Addrs()[0]}
+	looped, _ = startHost(t, policy+listener(), with)
+	return looped, plain
 }
 
 // converse sends CONNECT, and after its answer a message in parts and the end. It returns the answers.
