@@ -8,6 +8,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/admin"
 	"github.com/hearthhost/hearth/internal/cli/audit"
+	"github.com/hearthhost/hearth/internal/cli/backup"
 	"github.com/hearthhost/hearth/internal/cli/ca"
 	"github.com/hearthhost/hearth/internal/cli/enroll"
 	"github.com/hearthhost/hearth/internal/cli/key"
@@ -69,6 +70,7 @@ func newRoot() *cobra.Command {
 	add("host", policy.Command(), audit.Command())
 	add("host", admin.Commands()...)
 	add("host", store.Command())
+	add("host", backup.Commands(thisBuild().Version)...)
 	add("call", object.Commands(r)...)
 	add("who", key.Command(), ca.Command(), enroll.Command(r), secret.Command())
 	add("other", newVersion())

@@ -1438,6 +1438,32 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "internal/backup",
+		why: "it copies and compares files, and sends no request to a host",
+		may: []string{
+			"audit/trail",
+			"internal/safefile",
+			"internal/safewalk",
+			"internal/shell",
+			"internal/upgrade",
+			"object",
+			"service/store/sqlite",
+		},
+	},
+	{
+		pkg: "internal/cli/backup",
+		why: "commands that back up and restore a host",
+		may: []string{
+			"host/credential",
+			"host/stores",
+			"internal/backup",
+			"internal/cli",
+			"internal/cli/admin",
+			"internal/cli/display",
+			"policy",
+		},
+	},
+	{
 		pkg: "internal/cli/store",
 		why: "commands for the durable state of objects",
 		may: []string{
@@ -1517,6 +1543,7 @@ var edges = []edge{
 			"internal/cli",
 			"internal/cli/admin",
 			"internal/cli/audit",
+			"internal/cli/backup",
 			"internal/cli/ca",
 			"internal/cli/display",
 			"internal/cli/doctor",
@@ -1726,6 +1753,7 @@ var doors = []struct {
 			"internal/cli",
 			"internal/cli/admin",
 			"internal/cli/audit",
+			"internal/cli/backup",
 			"internal/cli/ca",
 			"internal/cli/enroll",
 			"internal/cli/key",
