@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
+	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
@@ -204,5 +206,87 @@ func TestOnceRequiresOneInstance(t *testing.T) {
 		} else {
 			wantText(t, string(mode), got, `! once belongs to an object with instance = "single" or "keyed"`)
 		}
+	}
+}
+
+// keyedPolicy has one tenant with a process for all of its objects, and one with a process for each.
+const keyedPolicy = `
+listener "tcp" { address = "127.0.0.1:0" }
+principal "owner" { host_user = true }
+tenant "shop" {}
+tenant "zoo" { isolation = "object" }
+permit "owner may call all" {
+  principals = ["owner"]
+  objects    = ["*.*"]
+}
+`
+
+// TestKeyedOnce makes calls and batches with idempotency keys of keyed objects, in parallel. The key of a call belongs
+// to one key of the object. A batch is executed once as a whole.
+func TestKeyedOnce(t *testing.T) {
+	box := strings.Replace(fmt.Sprintf(onceBox, "keyed"), ", once = true", "", 1)
+	h, _ := startHost(t, keyedPolicy, script(t, "shop/box.lua", box), script(t, "zoo/box.lua", box))
+	once := func(id object.ID, key, method string, args ...any) string {
+		v, err := dial(t, h.Addrs()[0], client.Config{}).Object(id).CallOnce(t.Context(), key, method, args, nil)
+		if err != nil {
+			return "! " + err.Error()
+		}
+		return fmt.Sprint(v)
+	}
+	// batch adds 1 and 2, and reads the sum. If fails is set, a method in the middle raises an exception.
+	batch := func(id object.ID, key string, fails bool) string {
+		r := dialRaw(t, h.Addrs()[0], wire.Pyro5, "json")
+		add := codec.Tuple{"add", codec.Tuple{"sum", int64(1)}, map[string]any{}}
+		second := codec.Tuple{"add", codec.Tuple{"sum", int64(2)}, map[string]any{}}
+		if fails {
+			second = codec.Tuple{"fail", codec.Tuple{"sum"}, map[string]any{}}
+		}
+		total := codec.Tuple{"total", codec.Tuple{"sum"}, map[string]any{}}
+		b, err := wire.Append(nil, &wire.Message{
+			Protocol:    r.proto,
+			Type:        wire.Invoke,
+			Flags:       wire.Batch,
+			Serializer:  pyro.SerializerNumber(r.proto, r.ser),
+			Payload:     r.payload(string(id), "<batch>", add, second, total),
+			Annotations: []wire.Annotation{{ID: [4]byte{'O', 'N', 'C', 'E'}, Value: []byte(key)}},
+		})
+		if err != nil {
+			return "! " + err.Error()
+		}
+		if _, err := r.nc.Write(b); err != nil {
+			return "! " + err.Error()
+		}
+		if err := r.in.Read(&r.last); err != nil {
+			return "! " + err.Error()
+		}
+		return string(r.last.Payload)
+	}
+	for _, family := range []object.ID{"shop.box", "zoo.box"} {
+		var all sync.WaitGroup
+		for _, key := range []string{"a", "b"} {
+			id := family.WithKey(key)
+			for range 4 {
+				all.Go(func() { wantText(t, string(id), once(id, "k1", "add", "n", 1), "1") })
+				all.Go(func() { wantText(t, string(id), batch(id, "k2", false), "[1, 3, 3]") })
+			}
+		}
+		all.Wait()
+		for _, key := range []string{"a", "b"} {
+			id := family.WithKey(key)
+			wantText(t, "another key", once(id, "k3", "add", "n", 1), "2")
+			wantText(t, "other arguments", once(id, "k1", "add", "n", 2), "! with other arguments")
+			if got := batch(id, "k2", true); !strings.Contains(got, "with other arguments") {
+				t.Errorf("%s: another batch with the key: %s", id, got)
+			}
+			// The writes of the method that fails are dropped, those before it are stored, once.
+			first := batch(id, "k4", true)
+			if again := batch(id, "k4", true); first != again || !strings.Contains(first, "_ExceptionWrapper") ||
+				!strings.HasPrefix(first, "[4, ") {
+				t.Errorf("%s: a batch that fails: %s, then %s", id, first, again)
+			}
+			wantText(t, "sum", once(id, "k5", "total", "sum"), "4")
+		}
+		wantText(t, "no key", once(family, "k1", "add", "n", 1), "! unknown object")
+		wantText(t, "a third key", once(family.WithKey("c"), "k1", "total", "n"), "0")
 	}
 }

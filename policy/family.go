@@ -39,7 +39,7 @@ func (p *Policy) examples(who object.Principal, id object.ID) []object.ID {
 		for _, tenant := range [...]object.Tenant{family.Tenant(), AnyTenant} {
 			for _, r := range s.Permits[tenant] {
 				for i := range r.Objects {
-					if id, ok := r.Objects[i].example(family); ok {
+					if id, ok := r.Objects[i].Example(family); ok {
 						out = append(out, id)
 						if r.When != nil {
 							for _, key := range r.When.Keys {

@@ -127,8 +127,8 @@ func (p *Pattern) Match(id object.ID) bool {
 	return glob(name, family.Name()) && glob(keys, key)
 }
 
-// example returns the id of an instance of a keyed object that the pattern matches, as few others as possible match it.
-func (p *Pattern) example(family object.ID) (object.ID, bool) {
+// Example returns the id of an instance of a keyed object that the pattern matches, as few others as possible match it.
+func (p *Pattern) Example(family object.ID) (object.ID, bool) {
 	_, keys, keyPattern := strings.Cut(p.Name, ":")
 	if !keyPattern {
 		keys = "*"

@@ -157,7 +157,8 @@ func (f *Files) Has(id object.ID) bool {
 	return ok
 }
 
-// ObjectIDs returns the ids of the objects that a host would serve under a policy, sorted.
+// ObjectIDs returns the ids of the objects that a host would serve under a policy, sorted. An object whose source has
+// the setting of a keyed object has [object.AnyKey].
 // A missing scripts folder is an error, as it is for the host.
 func ObjectIDs(p *policy.Policy) ([]object.ID, error) {
 	f, err := new(Reader).Read(p, nil)
@@ -166,7 +167,12 @@ func ObjectIDs(p *policy.Policy) ([]object.ID, error) {
 	}
 	ids := slices.Collect(maps.Keys(f.Plugins))
 	for _, t := range f.Tenants {
-		ids = slices.AppendSeq(ids, maps.Keys(t.Objects))
+		for id, s := range t.Objects {
+			if s.LooksKeyed() {
+				id = id.WithKey(object.AnyKey)
+			}
+			ids = append(ids, id)
+		}
 	}
 	slices.Sort(ids)
 	return ids, nil

@@ -1,6 +1,7 @@
 package analysis_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -170,5 +171,135 @@ func TestCheckPrincipal(t *testing.T) {
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", who, err, want)
 		}
+	}
+}
+
+// carts is a policy about a keyed object, whose keys patterns and conditions distinguish.
+const carts = `
+listener "local" { address = "127.0.0.1:7766" }
+principal "alice" {
+  uid    = 1000
+  tenant = "acme"
+}
+principal "bob" { uid = 1001 }
+tenant "acme" {}
+tenant "other" {}
+permit "own cart" {
+  principals = ["alice", "bob"]
+  objects    = ["acme.cart:*"]
+  when       = object.key == caller.principal
+}
+permit "help" {
+  principals = ["bob"]
+  objects    = ["acme.cart:help-*"]
+  methods    = ["show"]
+}
+`
+
+// changed returns the differences of two policies as lines "<principals> <objects> <methods>: <before> -> <after>".
+func changed(t *testing.T, before, after string, ids []object.ID) []string {
+	t.Helper()
+	var out []string
+	for _, c := range analysis.Diff(parse(t, before), parse(t, after), ids) {
+		out = append(out, fmt.Sprint(c.Principals, c.Objects, c.Methods,
+			": ", c.Before.Outcome, " -> ", c.After.Outcome))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestDiffOfKeys compares policies that differ in the keys of an object. The catalog lists the object without keys or
+// with the pattern of all of them.
+func TestDiffOfKeys(t *testing.T) {
+	for _, ids := range [][]object.ID{{"acme.cart", "other.cart"}, {"acme.cart:*", "other.cart:*"}, nil} {
+		for _, tt := range []struct {
+			old, new string
+			want     []string
+		}{
+			{"", "", nil},
+			{"when       = object.key == caller.principal", "", []string{
+				"[alice] [acme.cart:*] [*]: depends -> permit",
+				"[bob] [acme.cart:*] [*]: depends -> permit",
+				"[alice] [acme.cart:help-*] [*]: depends -> permit",
+				"[bob] [acme.cart:help-*] [*]: depends -> permit",
+			}},
+			{`"acme.cart:help-*"`, `"acme.cart:help-1"`, []string{
+				"[bob] [acme.cart:help-*] [show]: permit -> depends",
+			}},
+			{`methods    = ["show"]`, `methods    = ["show", "drop"]`, []string{
+				"[bob] [acme.cart:help-*] [drop]: depends -> permit",
+			}},
+		} {
+			got := changed(t, carts, strings.Replace(carts, tt.old, tt.new, 1), ids)
+			if len(tt.want) != len(got) {
+				t.Errorf("%v, %s: %q, want %q", ids, tt.new, got, tt.want)
+			}
+			for _, line := range tt.want {
+				if !slices.Contains(got, line) {
+					t.Errorf("%v, %s: %q lacks %q", ids, tt.new, got, line)
+				}
+			}
+		}
+	}
+}
+
+// TestKeyedOfCatalog: a pattern without a key does not permit the keys of the catalog's keyed object, so a policy with
+// it is another one. Patterns about some of the keys match the object.
+func TestKeyedOfCatalog(t *testing.T) {
+	all := strings.Replace(shop, `["acme.counter", "acme.new-*"]`, `["acme.*"]`, 1)
+	one := strings.Replace(shop, `["acme.counter", "acme.new-*"]`, `["acme.counter", "acme.cart"]`, 1)
+	want := []string{"[alice] [acme.cart:*] [*]: permit -> deny"}
+	if got := changed(t, all, one, []object.ID{"acme.counter", "acme.cart:*"}); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := changed(t, all, one, []object.ID{"acme.counter", "acme.cart"}); len(got) != 0 {
+		t.Errorf("without keys: %q, want no change", got)
+	}
+	if got := analysis.Unmatched(parse(t, carts), []object.ID{"acme.cart:*"}); len(got) != 0 {
+		t.Errorf("unmatched: %q", got)
+	}
+	if got := analysis.Unmatched(parse(t, carts), []object.ID{"acme.cart"}); len(got) != 2 {
+		t.Errorf("unmatched by an object without keys: %q", got)
+	}
+	for _, a := range analysis.AccessOf(parse(t, carts), "bob", nil, []object.ID{"acme.cart:*"}) {
+		if slices.Contains(a.Objects, "acme.cart:*") && a.Outcome != analysis.Depends {
+			t.Errorf("access of bob: %+v", a)
+		}
+	}
+}
+
+// TestProveOfKeys: a permit about keys of another tenant's object is a counterexample, unless it crosses tenants.
+func TestProveOfKeys(t *testing.T) {
+	for _, objects := range []string{"other.cart:*", "other.cart:alice", "other.*"} {
+		p := parse(t, carts+`
+permit "theirs" {
+  principals      = ["alice"]
+  objects         = ["`+objects+`"]
+  crosses_tenants = true
+}
+`)
+		ids := []object.ID{"acme.cart:*", "other.cart:*"}
+		proof := analysis.Prove(p, ids)
+		if len(proof.Crossing) != 1 || !strings.HasSuffix(proof.Crossing[0], `permit "theirs"`) ||
+			proof.Counter != nil {
+			t.Errorf("%s: %+v, want only the permit to cross tenants", objects, proof)
+		}
+		permits, _ := p.RulesAbout("alice")
+		for _, r := range permits {
+			r.CrossesTenants = false
+		}
+		proof = analysis.Prove(p, ids)
+		if len(proof.Counter) == 0 {
+			t.Errorf("%s: no counterexample", objects)
+		}
+		for _, c := range proof.Counter {
+			if c.Principal != "alice" || c.Object.Tenant() != "other" ||
+				!strings.HasSuffix(c.Rule, `permit "theirs"`) {
+				t.Errorf("%s: counterexample %+v", objects, c)
+			}
+		}
+	}
+	if proof := analysis.Prove(parse(t, carts), nil); proof.Counter != nil || proof.Crossing != nil {
+		t.Errorf("%+v, want isolated tenants", proof)
 	}
 }

@@ -190,7 +190,14 @@ func CheckPrincipal(p *policy.Policy, who object.Principal) error {
 func Unmatched(p *policy.Policy, ids []object.ID) []string {
 	var out []string
 	for o, in := range rulePatterns(p) {
-		if !slices.ContainsFunc(ids, o.Match) {
+		matches := func(id object.ID) bool {
+			if _, key, keyed := id.Split(); keyed && key == object.AnyKey {
+				_, ok := o.Example(id.Family())
+				return ok
+			}
+			return o.Match(id)
+		}
+		if !slices.ContainsFunc(ids, matches) {
 			out = append(out, o.String()+" in "+strings.Join(slices.Sorted(maps.Keys(in)), ", "))
 		}
 	}

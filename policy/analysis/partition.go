@@ -26,12 +26,13 @@ type member struct {
 }
 
 // newPartition classifies the principals of the policies and of ids, the objects of ids, and one hypothetical object
-// for each pattern and tenant without an object.
+// for each pattern and tenant without an object. A keyed object, with [object.AnyKey], is an object with a key that no
+// pattern names; a pattern for some of its keys has a hypothetical object.
 func newPartition(ids []object.ID, policies ...*policy.Policy) *partition {
 	u := &partition{policies: policies}
 	who := map[object.Principal]struct{}{object.Anonymous: {}}
 	for _, id := range ids {
-		who[id.Principal()] = struct{}{}
+		who[id.Family().Principal()] = struct{}{}
 	}
 	patterns := map[policy.Pattern]bool{}
 	for _, p := range policies {
@@ -90,11 +91,15 @@ func (u *partition) classifyPrincipals(who []object.Principal) {
 func (u *partition) classifyObjects(ids []object.ID, patterns []policy.Pattern) {
 	targets := map[object.ID]member{}
 	existing := map[object.Tenant][]object.ID{}
-	for _, id := range ids {
-		targets[id] = member{id: id, label: string(id)}
+	star := unusedCharacter(patterns)
+	for _, listed := range ids {
+		id := listed
+		if _, key, keyed := id.Split(); keyed && key == object.AnyKey { // a key for which no pattern was made
+			id = id.Family().WithKey(star)
+		}
+		targets[id] = member{id: id, label: string(listed)}
 		existing[id.Tenant()] = append(existing[id.Tenant()], id)
 	}
-	star := unusedCharacter(patterns)
 	for _, o := range patterns {
 		for _, t := range u.expand(o) {
 			if !slices.ContainsFunc(existing[t], o.Match) {

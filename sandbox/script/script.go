@@ -52,7 +52,7 @@ func NewVersion(id object.ID, s Script, libs *Libs, limits object.Limits) *Versi
 		Libs:       libs,
 		Limits:     limits.WithDefaults(),
 		number:     numbers.Add(1),
-		looksKeyed: keyedSetting.Match(s.Source),
+		looksKeyed: s.LooksKeyed(),
 	}
 }
 
@@ -99,6 +99,10 @@ func (v *Version) Keyed() bool {
 	}
 	return v != nil && v.looksKeyed
 }
+
+// LooksKeyed reports whether the source has the setting of a keyed object. Loading the script decides whether the
+// object is keyed.
+func (s *Script) LooksKeyed() bool { return keyedSetting.Match(s.Source) }
 
 // keyedSetting matches the setting of a keyed object in a script.
 var keyedSetting = regexp.MustCompile(`instance\s*=\s*["']keyed["']`)
