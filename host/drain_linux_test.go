@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/internal/upgrade"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -169,7 +170,7 @@ func TestDrainDuringCalls(t *testing.T) {
 			if i%2 == 0 {
 				d.stop()
 			} else {
-				d.Retire(nil, time.Millisecond)
+				d.Retire(upgrade.Successor{}, time.Millisecond)
 			}
 			wg.Wait()
 			if calls := d.await(t); calls != replies.Load() {

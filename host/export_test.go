@@ -1,6 +1,8 @@
 package host
 
 import (
+	"os"
+
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
 )
@@ -64,3 +66,6 @@ func IdleConnections(h *Host) int {
 	_, _, idle := h.pyro.Connections()
 	return idle
 }
+
+// Take serves a connection of another process.
+func (h *Host) Take(description []byte, f *os.File) { h.pyro.Take(description, f, h.transportListener) }

@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -22,6 +23,10 @@ var _ upgrade.Server = (*Host)(nil)
 func (h *Host) Handoff() (*upgrade.Handoff, error) {
 	out := &upgrade.Handoff{ParentPID: os.Getpid()}
 	h.sharing.Store(true)
+	var err error
+	if h.passage, err = out.PassConnections(); err != nil {
+		h.log.Warn("open connections are not passed to a new process", "err", err)
+	}
 	if err := h.duplicateFiles(out); err != nil {
 		out.Close()
 		h.EndHandoff()
@@ -51,6 +56,8 @@ func (h *Host) duplicateFiles(out *upgrade.Handoff) error {
 // EndHandoff ends the sharing of the audit log: the new host, or the host that this one replaced, has ended.
 func (h *Host) EndHandoff() {
 	h.sharing.Store(false)
+	h.passage.Close()
+	h.passage = nil
 	if h.audit != nil {
 		h.audit.EndSharing()
 	}
@@ -80,16 +87,20 @@ func (h *Host) Close() {
 
 // retirement is a request to make room for a new host.
 type retirement struct {
-	listeners []string      // listeners that the new host serves on
-	drain     time.Duration // time limit of open connections
+	listeners []string         // listeners that the new host serves on
+	passage   *upgrade.Passage // passes connections to it; nil: it takes none
+	drain     time.Duration    // time limit of open connections
 }
 
-// Retire ends Serve in favour of a new host. The host stops accepting and leaves the listeners of these names to
-// the new host. Open connections continue for drain at most, or until the context of Serve ends; then the host
-// drains.
-func (h *Host) Retire(listeners []string, drain time.Duration) {
+// Retire ends Serve in favour of a new host. The host stops accepting and leaves listeners and connections to the new
+// host. Connections that it keeps continue for drain at most, or until the context of Serve ends; then the host drains.
+func (h *Host) Retire(to upgrade.Successor, drain time.Duration) {
+	r := retirement{listeners: to.Listeners, drain: drain}
+	if to.Connections {
+		r.passage = h.passage
+	}
 	select {
-	case h.retired <- retirement{listeners, drain}:
+	case h.retired <- r:
 	default: // it retires already
 	}
 }
@@ -107,25 +118,65 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 	}
 	h.lock.HandOver()
 	open, _, _ := h.pyro.Connections()
-	h.log.Info("a new process accepts connections; open connections continue here",
-		"connections", open, "at_most", r.drain)
+	h.log.Info("a new process accepts connections", "open_connections", open, "passed", r.passage != nil,
+		"at_most", r.drain)
 	done := h.pyro.Done()
 	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { _ = h.Reload(reloading) }() // errors are in the log
+	passes := r.passage != nil
+	if passes {
+		h.pyro.Pass(r.listeners, r.passage.Send)
+	}
 	yielding, stopYielding := context.WithCancel(context.WithoutCancel(ctx))
 	h.yielding = stopYielding // the drain ends it after the last call
 	requested := make(chan struct{})
 	request := sync.OnceFunc(func() { close(requested) })
-	go h.store.Retire(yielding, storePatience, func(object.Tenant) { request() })
+	go h.store.Retire(yielding, storePatience, h.storeIdle, func(object.Tenant) { request() })
 	timer := time.NewTimer(r.drain)
 	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	case <-requested: // calls here could not use that store any longer: clients connect again, to the new host
-		h.log.Info("open connections end: the new process requests durable state")
-	case <-ctx.Done():
+	for {
+		select {
+		case <-requested: // calls here could not use that store any longer
+			h.log.Info("connections that were not passed end: the new process requests durable state")
+			if passes {
+				h.pyro.EndStaying()
+				requested = nil
+				continue
+			}
+		case <-done:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		return
+	}
+}
+
+// inheritPassage opens the passage of connections of the old host; nil if it passes none.
+func (h *Host) inheritPassage() *upgrade.Passage {
+	f := h.cfg.Inherited.Connections
+	if f == nil {
+		return nil
+	}
+	p, err := upgrade.OpenPassage(f)
+	if err != nil {
+		h.log.Error("the connections of the old process stay there", "err", err)
+	}
+	return p
+}
+
+// takeConnections serves the connections that the old host passes, until it ends.
+func (h *Host) takeConnections(p *upgrade.Passage) {
+	for {
+		description, f, err := p.Receive()
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			h.log.Error("a connection of the old process is lost", "err", err)
+		default:
+			h.pyro.Take(description, f, h.transportListener)
+		}
 	}
 }

@@ -95,6 +95,7 @@ type Host struct {
 	retired  chan retirement    // holds one
 	store    *sqlite.Engine     // durable state of objects
 	sharing  atomic.Bool        // another host process may own stores
+	passage  *upgrade.Passage   // to the new host; nil outside an upgrade
 	yielding context.CancelFunc // ends the handing over of stores; nil before Retire
 
 	listeners []*transport.Listener
@@ -286,8 +287,16 @@ func (e *ListenError) Error() string { return fmt.Sprintf("listener %q: %v", e.L
 // Unwrap returns the cause.
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// listener returns a listener by its name in the policy.
+// listener returns a listener by its name in the policy, as the built-in objects need it.
 func (h *Host) listener(name string) builtin.Listener {
+	if l := h.transportListener(name); l != nil {
+		return l
+	}
+	return nil
+}
+
+// transportListener returns a listener by its name in the policy, nil for an unknown one.
+func (h *Host) transportListener(name string) *transport.Listener {
 	for i, l := range h.cfg.Policy.Listeners {
 		if l.Name == name {
 			return h.listeners[i]
@@ -346,10 +355,15 @@ func (h *Host) Serve(ctx context.Context) error {
 	for i, l := range h.listeners {
 		h.pyro.Serve(l, h.cfg.Policy.Listeners[i].Name)
 	}
+	if p := h.inheritPassage(); p != nil {
+		defer p.Close()
+		go h.takeConnections(p) // ends with the old host, or with Serve
+	}
 	select {
 	case <-ctx.Done():
 		h.pool.Close()
 	case r := <-h.retired:
+		defer r.passage.Close()
 		h.pool.Close()
 		<-administered
 		h.admin.Close()

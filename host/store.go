@@ -43,11 +43,19 @@ func (h *Host) cleanStore() {
 	}
 }
 
-// Times of an upgrade.
+// Times of an upgrade. Calls of the new process wait for them, so they are shorter than the default time of a call.
 const (
-	storePatience = time.Second     // until the old process releases a store in use
-	takeOver      = 3 * time.Second // until the new process takes a store that is not released
+	storePatience = 3500 * time.Millisecond // until the old process releases a store in use
+	busyPatience  = time.Second             // until it ignores running calls of other tenants
+	takeOver      = 4 * time.Second         // until the new process takes a store that is not released
 )
+
+// storeIdle reports whether the calls of this process no longer use a tenant's store, while the process is replaced. A
+// connection that is served here may be about to begin a call. A call of another tenant's object may call one of this
+// tenant, but its connection is passed after it.
+func (h *Host) storeIdle(tenant object.Tenant, since time.Duration) bool {
+	return (since >= busyPatience || h.pyro.Served() == 0) && h.usage.InFlight(tenant) == 0
+}
 
 // closeStore closes the files of the durable state.
 func (h *Host) closeStore() {

@@ -33,6 +33,9 @@ func NewReader(r io.Reader, max int) *Reader {
 	return rd
 }
 
+// Pin sets the protocol of the connection, whose first message another reader has read.
+func (r *Reader) Pin(p Protocol) { r.pinned = p }
+
 // Size returns the size of the reader's buffer in bytes.
 func (r *Reader) Size() int { return cap(r.buf) }
 

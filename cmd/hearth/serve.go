@@ -44,9 +44,9 @@ its workers. A second signal ends the process at once.
 
 SIGHUP, or hearth upgrade, replaces this process by a new one: the program that now has the
 path it was started from, with the same arguments. The new process takes over the listening
-sockets; open connections continue in the old process for --drain at most. If the new process
-does not become ready, the old one still serves and logs the reason. (For a host with a
-terminal SIGHUP means that the terminal is gone, so it drains.)
+sockets and the open connections; those that need the old process continue there for --drain
+at most. If the new process does not become ready, the old one still serves and logs the
+reason. (For a host with a terminal SIGHUP means that the terminal is gone, so it drains.)
 
 A service manager can open the listeners of the policy (LISTEN_FDS), and receives the state of
 the host (NOTIFY_SOCKET, WATCHDOG_USEC), by the protocols of systemd.`
@@ -129,7 +129,7 @@ const (
 // drainFlag adds the flag --drain.
 func (f *serveFlags) drainFlag(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.drain, "drain", defaultDrain,
-		"time limit of open connections to the old process after an upgrade")
+		"time limit of connections that need the old process after an upgrade")
 }
 
 // drainSetting returns the row of hearth config for --drain.

@@ -22,12 +22,13 @@ func newUpgrade() *cobra.Command {
 was installed, or to apply a change of the policy that a running host cannot apply. The host
 starts the program that now has the path it was started from, with the same arguments.
 
-No call fails. The new process takes over the listening sockets; open connections continue in
-the old process (hearth serve --drain limits the time). If the new process does not become
-ready, the old one still serves, and this command prints the reason and exits with 1.
+No call fails. The new process takes over the listening sockets and the open connections.
+Connections with a session or an item stream stay in the old process, which also relays TLS and
+HMAC channels (hearth serve --drain limits the time). If the new process does not become ready,
+the old one still serves, and this command prints the reason and exits with 1.
 
-The state of objects does not move. Instances and streams of a connection stay in the old
-process until the connection ends; a "single" instance starts again in the new process.`,
+The state of objects does not move, except hearth.store: a "single" instance starts again in
+the new process.`,
 		Example: `  hearth upgrade
   sudo hearth upgrade --policy /etc/hearth/policy.hcl`,
 		Args: cli.ExactArgs(),

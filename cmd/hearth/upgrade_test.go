@@ -25,6 +25,7 @@ import (
 // line is a line of hosts: the host that a test started, and its successors.
 type line struct {
 	dir, bin, tcp string
+	addrs         []string // of the listeners, in the order of the policy; tcp is the first
 }
 
 const linePolicy = `
@@ -81,7 +82,8 @@ func (l *line) launch(t *testing.T, serve *exec.Cmd) {
 			t.Logf("log of the hosts, its end:\n%s", tail(l.log(t), 80))
 		}
 	})
-	l.tcp = awaitFile(t, l.path("ready"), ended)[0]
+	l.addrs = awaitFile(t, l.path("ready"), ended)
+	l.tcp = l.addrs[0]
 	for late := time.Now().Add(time.Minute); l.pid(t) == 0; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(late) {
 			t.Fatal("host.json was not written")

@@ -34,6 +34,8 @@ type conn struct {
 	share   *admit.Share  // the principal's; nil before the handshake. Written under the server's mu, by this goroutine
 	waiting atomic.Bool   // the connection waits for a message
 	closing bool          // it is being closed to make room; guarded by the server's mu
+	blocks  atomic.Bool   // its goroutine waits for messages, not a loop
+	relayed atomic.Bool   // another process serves the connection
 	ctx     context.Context
 	cancel  context.CancelCauseFunc // cancels the running call, oneway calls excepted
 
@@ -51,6 +53,7 @@ type conn struct {
 	flow      admit.Flow // of the last message, and its weight
 	weight    float64
 	known     bool // the handshake is done
+	kept      bool // the connection cannot be passed to another process before its next message
 	oneways   sync.WaitGroup
 	slots     chan struct{} // one token for each running oneway call
 
@@ -76,8 +79,7 @@ func (c *conn) recheck(changed bool) bool {
 
 // serve runs the connection until it ends or is parked.
 func (c *conn) serve() {
-	c.session = c.s.dispatch.NewSession()
-	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.slot, c.recheck
+	c.begin()
 	if !c.introduce() {
 		c.finish()
 		return
@@ -85,11 +87,17 @@ func (c *conn) serve() {
 	c.run()
 }
 
-// introduce does the handshakes of the channel and of the protocol. It reports whether the connection continues.
-func (c *conn) introduce() bool {
+// begin prepares the requests and the reader of the connection.
+func (c *conn) begin() {
+	c.session = c.s.dispatch.NewSession()
+	c.req.Session, c.req.Slot, c.req.Recheck = c.session, &c.slot, c.recheck
 	c.in = wire.NewReader(&c.socket, handshake.MaxBytes)
 	c.in.Check = acceptHeader
 	c.in.Reserve = c.reserve
+}
+
+// introduce does the handshakes of the channel and of the protocol. It reports whether the connection continues.
+func (c *conn) introduce() bool {
 	h := &handshake.Handshake{
 		Peer:       &c.peer,
 		Socket:     &c.socket,
@@ -104,12 +112,18 @@ func (c *conn) introduce() bool {
 	if !h.Do(c.ctx) {
 		return false
 	}
+	c.identified()
+	return true
+}
+
+// identified prepares the connection for its first call.
+func (c *conn) identified() {
 	c.session.SetPrincipal(c.peer.Caller.Principal)
 	c.flow, c.weight, c.known = c.session.Flow(), 1, true
 	c.in.SetMax(object.DefaultMessageBytes)
 	c.in.Limit = c.messageBytes
+	c.blocks.Store(c.parked.loop == nil || c.peer.Legacy != nil)
 	c.watch()
-	return true
 }
 
 // enter counts the connection in its principal's share and removes it from the unauthenticated ones. It returns an
@@ -139,10 +153,16 @@ func (c *conn) watch() {
 	}
 }
 
-// run handles messages until the connection ends or is parked.
+// run handles messages until the connection ends, is parked or is passed to another process.
 func (c *conn) run() {
 	var m wire.Message
-	for !c.socket.Draining() {
+	for {
+		if c.pass() {
+			return
+		}
+		if c.socket.Draining() {
+			break
+		}
 		if c.park() {
 			return
 		}
@@ -176,6 +196,7 @@ func (c *conn) next(m *wire.Message) bool {
 	}
 	err := c.in.Read(m)
 	c.waiting.Store(false)
+	c.kept = false
 	if !c.partBy.IsZero() {
 		c.partBy = time.Time{}
 		c.socket.ReadBy(time.Time{})
@@ -296,7 +317,7 @@ func smallBatch[T any](s []T) []T {
 // message has arrived, it sets the deadlines for the rest and for the next part.
 func (c *conn) wait() {
 	c.s.queue.Release(&c.slot, false)
-	if c.in == nil || !c.known {
+	if c.in == nil || !c.known || c.relayed.Load() {
 		return
 	}
 	c.waiting.Store(true)

@@ -118,6 +118,7 @@ func (c *conn) adopt() bool {
 	events := p.loop.events
 	if !c.socket.Adopt(events) {
 		p.loop = nil // do not try again
+		c.blocks.Store(true)
 		return false
 	}
 	p.turn = c.takeTurn
@@ -155,6 +156,9 @@ func (c *conn) unparkMessage(read []byte) {
 	c.in.Prepend(read)
 	c.unpark(func() bool {
 		var m wire.Message
+		if len(read) == 0 && !c.stays() {
+			return true
+		}
 		return !c.socket.Draining() && c.next(&m)
 	})
 }
@@ -214,7 +218,7 @@ func (c *conn) readParked(now time.Time) {
 	p.event, p.end = false, false
 	read, more := c.socket.TryRead(l.room(), &l.buffers)
 	switch {
-	case c.socket.Draining(), more, len(read) > 0 && !c.startParked(read, now):
+	case c.socket.Draining(), !c.stays(), more, len(read) > 0 && !c.startParked(read, now):
 		c.unparkMessage(read)
 	case len(read) == 0:
 		c.s.queue.Release(&c.slot, false)
@@ -332,7 +336,8 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 	default:
 		c.held.Release()
 		c.waiting.Store(true)
-		if p.event || c.socket.Draining() {
+		c.kept = false
+		if p.event || c.socket.Draining() || !c.stays() {
 			c.Ready(true)
 		}
 	}

@@ -65,6 +65,7 @@ type Server struct {
 	life     context.Context
 	loops    []*Loop
 	nextLoop atomic.Uint32
+	passing  atomic.Pointer[passing] // nil: connections are not passed to another process
 
 	messageTimeout, stallTimeout, writeTimeout time.Duration
 
@@ -193,6 +194,16 @@ func (s *Server) accept(l *transport.Listener, name string) {
 func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	s.usage.Accepted.Add(1)
 	c := newConn(s, nc, l, name)
+	if !s.add(c, nc) {
+		s.usage.Rejected.Add(1)
+		nc.Close()
+		return
+	}
+	go c.serve() // ends with the connection, or when it is parked
+}
+
+// add adds a connection to those of the server. It reports false if the server has too many, or drains.
+func (s *Server) add(c *conn, nc net.Conn) bool {
 	c.parked.loop = s.loop()
 	s.mu.Lock()
 	var closed []*conn
@@ -202,10 +213,8 @@ func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	}
 	if s.draining || len(s.conns) >= s.shares.MaxConns && closed == nil || !s.sources.Add(nc) {
 		s.mu.Unlock()
-		s.usage.Rejected.Add(1)
-		nc.Close()
 		s.closeAll(closed, whose)
-		return
+		return false
 	}
 	if s.unauthenticated.Len() >= MaxUnauthenticated {
 		if oldest := s.unauthenticated.evict(); oldest != nil {
@@ -217,7 +226,7 @@ func (s *Server) admit(nc net.Conn, l *transport.Listener, name string) {
 	s.serving.Add(1)
 	s.mu.Unlock()
 	s.closeAll(closed, whose)
-	go c.serve() // ends with the connection, or when it is parked
+	return true
 }
 
 // loop returns the loop of the next connection, nil if there are no loops.

@@ -132,7 +132,7 @@ func (a *Async) begin(unwritten error, round *Round) {
 	a.begun = a.counters.Begin(call)
 	a.span = a.tracer.Begin(call, a.begun)
 	b := a.granted.to.Backend.(object.Starter) //nolint:forcetypeassert // Start has checked it
-	a.request.Session.touch(b)
+	a.request.Session.touch(b, call.ID, a.granted.to.Mode)
 	if !b.Start(call, round.later, a.finished) {
 		a.again()
 	}

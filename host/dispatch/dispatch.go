@@ -283,7 +283,7 @@ func (d *Dispatcher) invoke(
 	ctx context.Context, to route.Route, call *object.Call, s *Session,
 ) (object.Reply, object.Backend, error) {
 	b := to.Backend
-	s.touch(b)
+	s.touch(b, call.ID, to.Mode)
 	reply, err := b.Invoke(ctx, call)
 	if err == nil || !object.Retired(err) {
 		return reply, b, hideUnknown(err)
@@ -293,7 +293,7 @@ func (d *Dispatcher) invoke(
 		return reply, b, ErrUnknown
 	}
 	b = current.Backend
-	s.touch(b)
+	s.touch(b, call.ID, current.Mode)
 	reply, err = b.Invoke(ctx, call)
 	if object.Retired(err) { // retired twice within one call: the host is shutting down or reloads constantly
 		err = object.ErrShutdown

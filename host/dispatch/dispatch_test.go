@@ -108,8 +108,8 @@ func BenchmarkCounting(b *testing.B) {
 func TestForgetBackends(t *testing.T) {
 	stays, leaves := &instant{}, &instant{}
 	d, session := newDispatcher(stays)
-	session.touch(stays)
-	session.touch(leaves)
+	session.touch(stays, "acme.echo", object.Single)
+	session.touch(leaves, "acme.echo", object.Single)
 	d.ForgetBackends(d.cfg.Snapshot().Routes)
 	session.End()
 	if stays.ended != 1 || leaves.ended != 0 {

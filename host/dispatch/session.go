@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"context"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,8 +23,10 @@ type Session struct {
 	auditCaller audit.CallerCache // of the records of its calls
 	called      atomic.Bool       // it has made an authorized call of an object of a tenant
 
-	mu       sync.Mutex                  // guards backends
+	mu       sync.Mutex                  // guards the fields below
 	backends map[object.Backend]struct{} // backends that may have an instance of the session
+	objects  map[object.ID]struct{}      // called objects that may have mode "session"
+	last     object.ID                   // the latest one of these
 }
 
 // sessions is the set of sessions that have not ended.
@@ -53,10 +57,13 @@ func (s *Session) ID() uint64 { return s.id }
 // Flow returns the principal's share of the fair queue.
 func (s *Session) Flow() admit.Flow { return s.flow }
 
-// touch records that a backend may have an instance of the session.
-func (s *Session) touch(b object.Backend) {
+// touch records that a backend may have an instance of the session for an object. mode is that of the object's route.
+func (s *Session) touch(b object.Backend, id object.ID, mode object.InstanceMode) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if id != s.last && (mode == "" || mode == object.Session) {
+		s.touchObject(id)
+	}
 	if _, ok := s.backends[b]; ok {
 		return
 	}
@@ -64,6 +71,43 @@ func (s *Session) touch(b object.Backend) {
 		s.backends = map[object.Backend]struct{}{}
 	}
 	s.backends[b] = struct{}{}
+}
+
+// touchObject records an object. Those with a key are keyed.
+func (s *Session) touchObject(id object.ID) {
+	if _, _, keyed := id.Split(); keyed {
+		return
+	}
+	if s.objects == nil {
+		s.objects = map[object.ID]struct{}{}
+	}
+	s.objects[id], s.last = struct{}{}, id
+}
+
+// Stateless reports whether another process can continue a session: it has no instances of mode "session", and its
+// principal has no open item stream. No call of the session may run.
+func (d *Dispatcher) Stateless(ctx context.Context, s *Session, owner object.Principal) bool {
+	if d.streams.of(owner) > 0 {
+		return false
+	}
+	s.mu.Lock()
+	ids := slices.Collect(maps.Keys(s.objects))
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, StartTimeout)
+	defer cancel()
+	routes := d.cfg.Snapshot().Routes
+	for _, id := range ids {
+		to, ok := routes.Lookup(id)
+		if !ok {
+			continue
+		}
+		switch full, err := to.Backend.Describe(ctx, id); {
+		case unknown(err): // removed, or keyed
+		case err != nil, full.Instance == object.Session:
+			return false
+		}
+	}
+	return true
 }
 
 // End frees the session's instances and starts the linger time of its streams.

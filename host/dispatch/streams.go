@@ -69,6 +69,13 @@ func (s *streams) count() int {
 	return len(s.open)
 }
 
+// of returns the number of open streams of a principal.
+func (s *streams) of(owner object.Principal) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[owner]
+}
+
 // checkOut reserves a stream for fetching one item. It returns nil if the caller has no stream of that id or it is
 // busy.
 func (s *streams) checkOut(id string, caller object.Principal, session uint64) *stream {
@@ -147,7 +154,7 @@ func (d *Dispatcher) Streams() int { return d.streams.count() }
 
 // openStream registers the stream that a call opened, and sets the request's Stream.
 func (d *Dispatcher) openStream(r *Request, backend object.Backend, reply object.Reply) (object.Reply, error) {
-	r.Session.touch(backend)
+	r.Session.touch(backend, r.ID, "")
 	owner := r.Caller.Principal
 	most := d.cfg.Snapshot().Policy.ShareOf(owner).Streams
 	if most == 0 {

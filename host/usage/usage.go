@@ -145,6 +145,23 @@ func (r *Registry) Usage(only object.Tenant) (*Usage, error) {
 	return u, nil
 }
 
+// InFlight returns the number of a tenant's calls that run or wait in a queue.
+func (r *Registry) InFlight(tenant object.Tenant) uint64 {
+	b := r.Current.Load()
+	t := b.Tenants[tenant]
+	if t == nil {
+		return 0
+	}
+	var all Totals
+	for id, c := range b.Objects {
+		if id.Tenant() == tenant {
+			all.add(c)
+		}
+	}
+	all.add(&t.Rest)
+	return all.Begun - all.Ended
+}
+
 // usage returns the usage of one tenant. It sorts ids.
 func (b *Counters) usage(name object.Tenant, ids []object.ID) TenantUsage {
 	t := b.Tenants[name]

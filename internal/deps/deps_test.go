@@ -883,6 +883,7 @@ var edges = []edge{
 			"internal/hangup",
 			"internal/loop",
 			"internal/nonblock",
+			"internal/socketpair",
 			"transport",
 			"transport/channel",
 			"wire",

@@ -252,6 +252,20 @@ func (c *Conn) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
+// Duplicate returns another descriptor of the socket, for another process. The caller closes it.
+func (c *Conn) Duplicate() (*os.File, error) {
+	c.io.RLock()
+	defer c.io.RUnlock()
+	if c.closed.Load() {
+		return nil, c.opError("duplicate", net.ErrClosed)
+	}
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fd), "connection"), nil
+}
+
 // Close implements [net.Conn]. A handler gets a last call of Ready.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {

@@ -2,7 +2,10 @@
 
 package loop
 
-import "net"
+import (
+	"net"
+	"os"
+)
 
 // Loop is not supported on this system.
 type Loop struct {
@@ -44,6 +47,9 @@ func (*Conn) Unpark() {}
 
 // Notify does nothing.
 func (*Conn) Notify() {}
+
+// Duplicate returns ErrUnsupported.
+func (*Conn) Duplicate() (*os.File, error) { return nil, ErrUnsupported }
 
 // TryRead returns ErrUnsupported.
 func (*Conn) TryRead([]byte) (n int, ok bool, err error) { return 0, true, ErrUnsupported }

@@ -34,18 +34,19 @@ func start(program string, args []string, h *Handoff, env systemd.Environment, u
 	}
 	defer theirs.Close()
 	msg := handoffMsg{
-		Lock:     h.Lock != nil,
-		Audit:    h.Audit != nil,
-		Upgrades: upgrades,
-		Notify:   env.Notify,
-		Watchdog: env.Watchdog,
+		Lock:        h.Lock != nil,
+		Audit:       h.Audit != nil,
+		Connections: h.Connections != nil,
+		Upgrades:    upgrades,
+		Notify:      env.Notify,
+		Watchdog:    env.Watchdog,
 	}
 	files := []*os.File{theirs}
 	for _, s := range h.Sockets {
 		msg.Sockets = append(msg.Sockets, socketMsg{Name: s.Name, Keep: s.Keep})
 		files = append(files, s.File)
 	}
-	for _, f := range []*os.File{h.Lock, h.Audit} {
+	for _, f := range []*os.File{h.Lock, h.Audit, h.Connections} {
 		if f != nil {
 			files = append(files, f)
 		}

@@ -1,9 +1,9 @@
 // Package upgrade replaces a running server process by a new one without closing its listening sockets.
 //
 // The old process (the parent) starts the program again (the child) and passes it descriptors: the listening
-// sockets, the lock of the state folder and the audit log. Both processes then hold the same open files, so
-// neither the lock nor a connection in a socket's queue is ever lost. At most two processes exist at a time: a
-// process whose parent still drains waits for the parent's end before it starts a child.
+// sockets, the lock of the state folder, the audit log and a [Passage] for open connections. Both processes then hold
+// the same open files, so neither the lock nor a connection in a socket's queue is ever lost. At most two processes
+// exist at a time: a process whose parent still drains waits for the parent's end before it starts a child.
 //
 // # Protocol
 //
@@ -17,6 +17,7 @@
 //	  |    or readyMsg: error, then exit              |
 //	  | -- controlMsg: proceed -------------------->  |
 //	  | stop accepting, drain connections             | accept connections, write host.json
+//	  | -- passage: open connections -------------->  | serve them
 //	  | <- controlMsg: exit ------------------------  | only if the child itself shuts down
 //	  | exit; the socket closes                       | EndHandoff: the audit log has one writer again
 //
@@ -32,6 +33,8 @@
 //
 // The parent dies after "proceed": its connections are lost. The child serves alone.
 //
+// Passed connections belong to the child, and end with it.
+//
 // The child dies after "proceed", while the parent drains: the parent drains at once and exits, because it can
 // no longer accept. A service manager then restarts the service.
 //
@@ -39,7 +42,8 @@
 //
 // The number of the descriptor comes from an environment variable, [EnvFD], which any process can set. The child
 // therefore reads the peer of the socket from the kernel: it must be the child's parent process and have its user.
-// The parent starts the program only if no other user can write or replace it.
+// The parent starts the program only if no other user can write or replace it. The passage is a socket pair as well:
+// only the parent can describe connections.
 //
 // # Compatibility
 //

@@ -19,6 +19,17 @@ type Handoff struct {
 	ParentPID int
 	Audit     *os.File // audit log; nil if none is written
 	Lock      *os.File // lock of the state folder, see [StateLock]
+	// Connections is the child's end of a [Passage]; nil if the parent passes no connections.
+	Connections *os.File
+}
+
+// PassConnections adds a passage to the handoff and returns the parent's end of it.
+func (h *Handoff) PassConnections() (*Passage, error) {
+	p, f, err := newPassage()
+	if err == nil {
+		h.Connections = f
+	}
+	return p, err
 }
 
 // Close closes all files.
@@ -26,7 +37,7 @@ func (h *Handoff) Close() {
 	for _, s := range h.Sockets {
 		s.File.Close()
 	}
-	for _, f := range []*os.File{h.Audit, h.Lock} {
+	for _, f := range []*os.File{h.Audit, h.Lock, h.Connections} {
 		if f != nil {
 			f.Close()
 		}

@@ -167,8 +167,8 @@ func (s *fakeServer) Announce(r Running) error {
 	return s.lock.Announce(r)
 }
 
-func (s *fakeServer) Retire(listeners []string, _ time.Duration) {
+func (s *fakeServer) Retire(to Successor, _ time.Duration) {
 	s.lock.HandOver()
 	s.socket.Close()
-	s.retired <- listeners
+	s.retired <- to.Listeners
 }

@@ -13,14 +13,16 @@ const (
 )
 
 // handoffMsg is the parent's first message. Descriptors follow in the order of the fields: one for each socket,
-// then the lock and the audit log if they are passed.
+// then the lock, the audit log and the passage of connections if they are passed.
 type handoffMsg struct {
-	Sockets  []socketMsg   `json:"sockets"`
-	Lock     bool          `json:"lock"`
-	Audit    bool          `json:"audit"`
-	Upgrades uint64        `json:"upgrades"`         // finished attempts, see [Running]
-	Notify   string        `json:"notify,omitempty"` // see [systemd.Environment]
-	Watchdog time.Duration `json:"watchdog,omitempty"`
+	Sockets []socketMsg `json:"sockets"`
+	Lock    bool        `json:"lock"`
+	Audit   bool        `json:"audit"`
+	// An older child ignores it, and the descriptor.
+	Connections bool          `json:"connections,omitempty"`
+	Upgrades    uint64        `json:"upgrades"`         // finished attempts, see [Running]
+	Notify      string        `json:"notify,omitempty"` // see [systemd.Environment]
+	Watchdog    time.Duration `json:"watchdog,omitempty"`
 }
 
 type socketMsg struct {
@@ -33,6 +35,8 @@ type readyMsg struct {
 	Version   string   `json:"version,omitempty"`
 	Listeners []string `json:"listeners,omitempty"` // listeners that use a passed socket
 	Error     string   `json:"error,omitempty"`
+	// Connections: it takes connections of the parent.
+	Connections bool `json:"connections,omitempty"`
 }
 
 // controlMsg is every later message.

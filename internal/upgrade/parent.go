@@ -75,6 +75,9 @@ func (p *Parent) handoff(fd int) Handoff {
 	if p.msg.Audit {
 		h.Audit = next("audit log")
 	}
+	if p.msg.Connections {
+		h.Connections = next("connections")
+	}
 	return h
 }
 
@@ -98,7 +101,7 @@ func (p *Parent) Fail(reason string) {
 func (p *Parent) ready(ctx context.Context, version string, listeners []string) error {
 	stop := context.AfterFunc(ctx, func() { p.conn.Close() })
 	defer stop()
-	if err := p.send(readyMsg{Version: version, Listeners: listeners}); err != nil {
+	if err := p.send(readyMsg{Version: version, Listeners: listeners, Connections: p.msg.Connections}); err != nil {
 		return err
 	}
 	var msg controlMsg

@@ -25,11 +25,17 @@ type Server interface {
 	TakeOver()
 	// Announce writes the description of the running host into the state folder.
 	Announce(Running) error
-	// Retire stops accepting, and leaves the listeners of these names to a child. Connections continue until they
-	// end, for drain at most. Then the server ends.
-	Retire(listeners []string, drain time.Duration)
+	// Retire stops accepting, and leaves listeners to a child. Connections continue until they end or are passed to
+	// the child, for drain at most. Then the server ends.
+	Retire(to Successor, drain time.Duration)
 	// Answers returns an error if the server does not answer on all its listeners.
 	Answers(context.Context) error
+}
+
+// Successor describes a child that is ready to serve.
+type Successor struct {
+	Listeners   []string // names of the listeners that it serves with a passed socket
+	Connections bool     // it takes connections from the passage of the handoff
 }
 
 // Config configures an [Upgrader].
@@ -227,7 +233,7 @@ func (u *Upgrader) upgrade(ctx context.Context) (*child, error) {
 	}
 	u.Notifier.Detach()
 	u.Log.Info("upgraded", "pid", c.pid(), "version", ready.Version)
-	u.Server.Retire(ready.Listeners, u.Drain)
+	u.Server.Retire(Successor{Listeners: ready.Listeners, Connections: ready.Connections}, u.Drain)
 	return c, nil
 }
 

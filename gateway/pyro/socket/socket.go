@@ -83,6 +83,15 @@ func (s *Socket) Drain() {
 	}
 }
 
+// Notify has the loop's handler called soon, if the connection is parked.
+func (s *Socket) Notify() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.parked != nil {
+		s.parked.Notify()
+	}
+}
+
 // Draining reports whether Drain or Cut was called: no more messages are read.
 func (s *Socket) Draining() bool { return s.draining.Load() }
 

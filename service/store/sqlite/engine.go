@@ -47,11 +47,13 @@ type Engine struct {
 	incarnation string
 	metrics     Metrics
 
-	mu     sync.Mutex // guards the fields below
-	files  map[object.Tenant]*file
-	use    uint64        // number of uses so far
-	freed  chan struct{} // closed when a file becomes idle or is closed; nil: no caller waits
-	closed bool
+	mu    sync.Mutex // guards the fields below
+	files map[object.Tenant]*file
+	// handedOver has the tenants whose stores Retire has released.
+	handedOver map[object.Tenant]bool
+	use        uint64        // number of uses so far
+	freed      chan struct{} // closed when a file becomes idle or is closed; nil: no caller waits
+	closed     bool
 
 	retired atomic.Bool // see Retire
 }
@@ -78,6 +80,7 @@ func New(cfg Config) (*Engine, error) {
 		clock:       store.Clock{Now: cfg.Clock},
 		incarnation: rand.Text(),
 		files:       map[object.Tenant]*file{},
+		handedOver:  map[object.Tenant]bool{},
 	}
 	e.clock.Millis() // later times are not before this one
 	return e, nil

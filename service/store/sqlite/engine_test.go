@@ -332,7 +332,7 @@ func TestRetire(t *testing.T) {
 	commit(t, old, put("acme.a", "k", "1"), put("zoo.a", "k", "1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { old.Retire(ctx, time.Hour, nil) })
+	wg.Go(func() { old.Retire(ctx, time.Hour, func(object.Tenant, time.Duration) bool { return true }, nil) })
 	commit(t, successor, put("acme.a", "k", "2"))
 	if _, err := old.Commit(t.Context(), put("acme.a", "k", "3")); !errors.Is(err, store.ErrMoved) {
 		t.Errorf("the old process commits: %v", err)

@@ -44,7 +44,10 @@ func (f *file) own(ctx context.Context) error {
 		f.writer.stop()
 		f.writer = nil
 	}
-	if f.e.retired.Load() {
+	f.e.mu.Lock()
+	handedOver := f.e.handedOver[f.tenant]
+	f.e.mu.Unlock()
+	if handedOver {
 		return store.ErrMoved
 	}
 	conn, err := f.write.Conn(context.WithoutCancel(ctx))
@@ -88,6 +91,9 @@ func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
 	}
 	me := f.e.incarnation
 	foreign := o.token.Incarnation != me && !o.released && f.e.cfg.Alive != nil && f.e.cfg.Alive(o.token.Incarnation)
+	if foreign && f.e.retired.Load() {
+		return t, store.ErrMoved
+	}
 	if foreign && !force {
 		if o.requested != me {
 			if _, err := tx.ExecContext(ctx, requestOwner, me); err != nil {
@@ -153,10 +159,13 @@ func (e *Engine) owned() (files []*file) {
 	return files
 }
 
-// Retire makes the engine give up its stores to the process that replaces this one. From then on it acquires no store.
-// Each store that another process requests is released when it has not been used for a moment, or after patience.
-// onRequest, if not nil, is called when a store is requested. Retire returns when ctx is done.
-func (e *Engine) Retire(ctx context.Context, patience time.Duration, onRequest func(object.Tenant)) {
+// Retire makes the engine give up its stores to the process that replaces this one. It still acquires stores that the
+// other process does not own. A store that the other process requests is released when idle reports true for its
+// tenant, or after patience, and is not acquired again. since is the time since the request was first seen. onRequest,
+// if not nil, is called before that. Retire returns when ctx is done.
+func (e *Engine) Retire(ctx context.Context, patience time.Duration,
+	idle func(tenant object.Tenant, since time.Duration) bool, onRequest func(object.Tenant),
+) {
 	e.retired.Store(true)
 	requested := map[object.Tenant]time.Time{} // time of the first request
 	tick := time.NewTicker(acquireInterval)
@@ -176,26 +185,18 @@ func (e *Engine) Retire(ctx context.Context, patience time.Duration, onRequest f
 					onRequest(tenant)
 				}
 			}
-			if !e.quiet(tenant) && time.Since(since) < patience {
+			if waited := time.Since(since); waited < patience && !idle(tenant, waited) {
 				continue
 			}
 			delete(requested, tenant)
+			e.mu.Lock()
+			e.handedOver[tenant] = true
+			e.mu.Unlock()
 			if err := e.Release(tenant); err == nil {
 				e.cfg.Log.Info("store handed to the new process", "tenant", tenant)
 			}
 		}
 	}
-}
-
-// quietTime is the time without a use after which no running call has probably read the store.
-const quietTime = 30 * time.Millisecond
-
-// quiet reports whether a store has not been used for quietTime.
-func (e *Engine) quiet(tenant object.Tenant) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	f := e.files[tenant]
-	return f == nil || f.users == 0 && time.Since(f.idleSince) > quietTime
 }
 
 // Release implements [store.Engine].
