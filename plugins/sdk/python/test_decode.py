@@ -2,7 +2,9 @@
 
 import ast
 import math
+import pathlib
 import random
+import re
 import struct
 import threading
 import unittest
@@ -169,6 +171,55 @@ class CallTest(unittest.TestCase):
         self.assertEqual(began, [])
         self.assertNotIn("failure", server.call(call("run")))
         self.assertEqual(len(began), 1)
+
+
+class Messages(unittest.TestCase):
+    """The layouts of the messages are those of plugin.proto."""
+
+    NAMES = {"StreamRequest": "CloseStreamRequest", "ConnRequest": "EndConnRequest"}
+    FOREIGN = {"HEALTH_REQUEST", "HEALTH_REPLY", "CONN_INFO", "NOTHING"}  # of gRPC and go-plugin
+    KINDS = {"string": "text", "bytes": "bytes", "bool": "bool"}
+
+    def test_layouts(self):
+        path = pathlib.Path(__file__).parent / "../../rpc/plugin.proto"
+        text = re.sub(r"//.*", "", path.read_text())
+        text = re.sub(r"(?s)oneof \w+ {(.*?)}", r"\1", text)
+        messages = dict(re.findall(r"(?s)message (\w+) {(.*?)}", text))
+        layouts = {n: v for n, v in vars(sdk).items() if n.isupper() and isinstance(v, dict) and v and n not in self.FOREIGN
+                   and all(isinstance(k, int) and isinstance(f, tuple) and len(f) == 2 for k, f in v.items())}
+        names = {id(v): n for n, v in layouts.items()}
+        checked = 0
+        for name, layout in layouts.items():
+            title = name.title().replace("_", "")
+            title = self.NAMES.get(title, title)
+            want = {}
+            for repeated, kind, field, number in re.findall(r"(repeated )?(?:optional )?(\w+) (\w+) = (\d+);", messages[title]):
+                want[int(number)] = (field, bool(repeated), kind)
+            self.assertEqual(set(want), set(layout), title)
+            for number, (field, of) in layout.items():
+                repeated, of = isinstance(of, list), of[0] if isinstance(of, list) else of
+                kind = want[number][2]
+                if isinstance(of, dict):
+                    of = names[id(of)].title().replace("_", "")
+                else:
+                    kind = self.KINDS.get(kind, "int")
+                self.assertEqual((field, repeated, of), (want[number][0], want[number][1], kind), title)
+                checked += 1
+        self.assertGreater(checked, 60)
+
+
+class Values(unittest.TestCase):
+    def test_store_values(self):
+        for v in [None, True, 3, -(1 << 70), 1.0, 1e300, math.inf, 'a"\xe4\n\ud800', "$x", b"\0x", [1, (2, {3})], 1j, {},
+                  {"$a": 1, 5: 2, None: 3, True: 4, 0.5: 6, b"k": 7}, {"$int": 5}]:
+            got = sdk.load_value(sdk.dump_value(v))
+            self.assertEqual((type(got), got), (type(v), v))
+        for v in [object(), {(1,): 2}, complex(math.inf, 0), len]:
+            self.assertRaises(TypeError, sdk.dump_value, v)
+        deep = []
+        for _ in range(100):
+            deep = [deep]
+        self.assertRaises(TypeError, sdk.dump_value, deep)
 
 
 if __name__ == "__main__":
