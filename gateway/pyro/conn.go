@@ -37,7 +37,7 @@ type conn struct {
 	blocks  atomic.Bool   // its goroutine waits for messages, not a loop
 	relayed atomic.Bool   // another process serves the connection
 	ctx     context.Context
-	cancel  context.CancelCauseFunc // cancels the running call, oneway calls excepted
+	end     context.CancelCauseFunc // of ctx; see cancel
 
 	// The fields below belong to the connection's goroutine.
 	in        *wire.Reader
@@ -64,8 +64,17 @@ func newConn(s *Server, nc net.Conn, l *transport.Listener, name string) *conn {
 	c := &conn{s: s, held: admit.Holding{Account: s.shares.Unauthenticated}}
 	c.socket.Init(nc, s.writeTimeout)
 	c.peer.Init(l, name)
-	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	c.ctx, c.end = context.WithCancelCause(context.Background())
 	return c
+}
+
+// cancel cancels the running call, oneway calls excepted, and all later ones. It is safe for concurrent use and does
+// not wait.
+func (c *conn) cancel(cause error) {
+	c.end(cause)
+	if c.parked.adopted.Load() { // if it is not, a later call of the loop sees that the context has ended
+		c.parked.loop.events.Post(c.cancelParked)
+	}
 }
 
 // recheck reports whether the peer is still the principal that it was. changed means that another snapshot came into
@@ -178,7 +187,7 @@ func (c *conn) finish() {
 	c.s.queue.Release(&c.slot, true)
 	c.oneways.Wait()
 	c.socket.Close()
-	c.cancel(nil)
+	c.end(nil)
 	c.session.End()
 	c.held.Release()
 	if c.share != nil {

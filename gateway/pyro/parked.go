@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/codec"
@@ -80,16 +81,17 @@ func NewLoop(events *loop.Loop) *Loop {
 
 // parked is the state of a connection that a loop may own. The zero value is a connection that is never parked.
 type parked struct {
-	loop   *Loop           // nil: the connection is never parked
-	async  *dispatch.Async // runs the calls of the loop; nil until the connection is parked for the first time
-	answer wire.Message    // to the running call
-	ser    codec.Serializer
-	busy   bool   // a call runs
-	queued bool   // the connection waits for a slot
-	event  bool   // an event came during that, and was not handled yet
-	end    bool   // the event may be the end of the stream
-	held   []byte // message of a call that waits for its slot; nil: no message was read
-	turn   func() // takeTurn, made once
+	loop    *Loop           // nil: the connection is never parked
+	adopted atomic.Bool     // the socket and the calls belong to the loop; loop does not change any longer
+	async   *dispatch.Async // runs the calls of the loop; nil until the connection is parked for the first time
+	answer  wire.Message    // to the running call
+	ser     codec.Serializer
+	busy    bool   // a call runs
+	queued  bool   // the connection waits for a slot
+	event   bool   // an event came during that, and was not handled yet
+	end     bool   // the event may be the end of the stream
+	held    []byte // message of a call that waits for its slot; nil: no message was read
+	turn    func() // takeTurn, made once
 }
 
 // park gives the connection to its loop. It reports false if the connection must keep its goroutine: it has signed
@@ -123,7 +125,7 @@ func (c *conn) adopt() bool {
 	}
 	p.turn = c.takeTurn
 	p.async = c.s.dispatch.NewAsync(c.ctx, c.hasSlot, c.answered)
-	context.AfterFunc(c.ctx, func() { events.Post(c.cancelParked) })
+	p.adopted.Store(true)
 	return true
 }
 
