@@ -20,6 +20,9 @@ import (
 //go:embed peers/work.lua
 var workScript string
 
+//go:embed peers/count.lua
+var countScript string
+
 // hearthPolicy is the host's policy. All protections are on: clients are authenticated by the kernel, a key or a
 // certificate; a rule permits each call; each decision is audited before the call; the script runs with all isolation
 // layers and limits.
@@ -55,7 +58,7 @@ tenant "bench" {
 permit "the load may work" {
   principals = ["load"]
   objects    = ["*"]
-  methods    = ["add", "echo"]
+  methods    = ["add", "echo", "count"]
 }
 limit "the load" {
   principals  = ["load"]
@@ -84,12 +87,16 @@ func startHearth(ctx context.Context, bin, dir string, more many) (*hearth, erro
 			policy += fmt.Sprintf("tenant %q {}\n", id.Tenant())
 		}
 	}
-	for _, id := range ids {
+	for i, id := range append([]object.ID{countID}, ids...) {
+		script := workScript
+		if i == 0 {
+			script = countScript
+		}
 		folder, name, _ := strings.Cut(string(id), ".")
 		folder = filepath.Join(dir, "scripts", folder)
 		err := errors.Join(
 			os.MkdirAll(folder, 0o755), //nolint:gosec // the host reads it
-			os.WriteFile(filepath.Join(folder, name+".lua"), []byte(workScript), 0o600),
+			os.WriteFile(filepath.Join(folder, name+".lua"), []byte(script), 0o600),
 		)
 		if err != nil {
 			return nil, fmt.Errorf("preparing Hearth: %w", err)

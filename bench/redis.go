@@ -12,8 +12,9 @@ import (
 //go:embed peers/redis.lua
 var redisFunctions string
 
-// startRedis starts a Redis without persistence, with the work as functions.
-func startRedis(ctx context.Context, dir string) (*peer, error) {
+// startRedis starts a Redis with the work as functions. durable makes it write each change to the disk before it
+// answers; otherwise it keeps nothing.
+func startRedis(ctx context.Context, dir string, durable bool) (*peer, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, skipf("there is no redis-server: install Debian's redis-server")
@@ -29,7 +30,8 @@ func startRedis(ctx context.Context, dir string) (*peer, error) {
 	}
 	addr := net.JoinHostPort("127.0.0.1", port)
 	//nolint:gosec,noctx // found on PATH; stop ends it
-	cmd := exec.Command(bin, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir)
+	cmd := exec.Command(bin, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", dir, "--appendonly",
+		map[bool]string{true: "yes", false: "no"}[durable], "--appendfsync", "always")
 	cmd.Env = baseEnv()
 	p, err := start("redis-server", false, cmd)
 	if err != nil {

@@ -91,7 +91,7 @@ func measureAll(ctx context.Context, cfg config, out io.Writer) (*bench, error) 
 		}
 	}()
 	for _, step := range []func(context.Context) error{b.start, b.compare, b.channels, b.checkAudit, b.connections,
-		b.objects, b.neighbours} {
+		b.objects, b.neighbours, b.durable} {
 		if err := step(ctx); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				return b, cause // the step's error is only a consequence
@@ -132,7 +132,7 @@ func (b *bench) start(ctx context.Context) error {
 			return p, nil
 		}},
 		{namePyro, func() (*peer, error) { return startPyro(ctx, b.dir) }},
-		{nameRedis, func() (*peer, error) { return startRedis(ctx, b.dir) }},
+		{nameRedis, func() (*peer, error) { return startRedis(ctx, b.dir, false) }},
 		{nameGRPC, func() (*peer, error) { return startGRPC(ctx) }},
 		{namePlugin, startPlugin},
 	} {

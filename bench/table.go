@@ -52,7 +52,7 @@ func (b *bench) table(now time.Time, m machine, command string) string {
 		fmt.Fprintf(&t, " %s | %s |\n", times(h.ratio(r.cell(nameRedis))), times(h.ratio(r.cell(namePyro))))
 	}
 
-	fmt.Fprintf(&t, "\n| Hearth alone | work | | calls a second (p50 / p99) | ÷ the first |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(&t, "\n| other loads | work | | calls a second (p50 / p99) | ÷ the first |\n|---|---|---|---|---|\n")
 	for i := range b.rows {
 		r := &b.rows[i]
 		if r.cell(nameHearth) != nil {
