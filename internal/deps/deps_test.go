@@ -352,6 +352,15 @@ var edges = []edge{
 			"internal/safefile",
 			"object",
 			"service/store",
+			"service/store/sqlite/apply",
+		},
+	},
+	{
+		pkg: "service/store/sqlite/apply",
+		why: "it applies batches and opens no files",
+		may: []string{
+			"object",
+			"service/store",
 		},
 	},
 	{

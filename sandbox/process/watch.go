@@ -22,7 +22,7 @@ const (
 	Grace = 500 * time.Millisecond
 	// killAfter is the time after that at which the host ends the worker, if it has not ended the call. It is long,
 	// since ending a worker loses the state of all its objects.
-	killAfter = time.Second
+	killAfter = 3 * time.Second
 	// wholePing is the time in which a worker must answer a ping.
 	wholePing = 3 * time.Second
 	// maxStarved bounds the further time that a starved worker gets.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
+	"github.com/hearthhost/hearth/service/store/sqlite/apply"
 )
 
 const (
@@ -23,14 +24,12 @@ type owner struct {
 	token     store.Token
 	released  bool
 	requested string
-	writes    int64
-	bytes     int64
-	keys      int64
+	apply.Totals
 }
 
 func readOwner(row interface{ Scan(...any) error }) (o owner, err error) {
-	err = row.Scan(&o.token.Epoch, &o.token.Node, &o.token.Incarnation, &o.released, &o.requested, &o.writes, &o.bytes,
-		&o.keys)
+	err = row.Scan(&o.token.Epoch, &o.token.Node, &o.token.Incarnation, &o.released, &o.requested, &o.Writes, &o.Bytes,
+		&o.Keys)
 	return o, err
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
+	"github.com/hearthhost/hearth/service/store/sqlite/apply"
 )
 
 // writer commits the batches of one file in its goroutine. The batches that arrive while a transaction waits for the
@@ -22,7 +23,9 @@ import (
 type writer struct {
 	f    *file
 	conn *sql.Conn
-	stmt statements
+	stmt apply.Statements
+	// cache has rows of the file; it belongs to the goroutine of run.
+	cache *apply.Cache
 
 	// The goroutine of run uses these fields.
 	uncertain bool  // a transaction has failed, and its batches may be in the WAL
@@ -42,7 +45,7 @@ type writer struct {
 type commit struct {
 	ctx    context.Context
 	batch  *store.Batch
-	load   func(*transaction) error // of an import, which shares no transaction; its batch is nil
+	load   func(*apply.Transaction) error // of an import, which shares no transaction; its batch is nil
 	result store.Result
 	err    error
 	done   chan struct{} // closed when result and err are set
@@ -56,8 +59,8 @@ const (
 
 // newWriter starts the writer of a file whose store the process owns. The connection belongs to it.
 func newWriter(f *file, conn *sql.Conn) (*writer, error) {
-	w := &writer{f: f, conn: conn, wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	if err := w.stmt.prepare(conn); err != nil {
+	w := &writer{f: f, conn: conn, cache: apply.NewCache(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	if err := w.stmt.Prepare(conn, selectOwner); err != nil {
 		return nil, err
 	}
 	go w.run()
@@ -262,34 +265,36 @@ func (w *writer) recover() error {
 // if uncertain is set, some may be.
 func (w *writer) transact(group []*commit) (err error) {
 	ctx := context.Background() // a commit that has begun is not given up: its outcome would be unknown
-	if _, err := w.stmt.begin.ExecContext(ctx); err != nil {
+	if _, err := w.stmt.Begin.ExecContext(ctx); err != nil {
 		return err
 	}
 	committed := false
 	defer func() {
 		if !committed {
-			_, failed := w.stmt.rollback.ExecContext(ctx)
+			w.cache.Clear()
+			_, failed := w.stmt.Rollback.ExecContext(ctx)
 			if failed != nil && err == nil {
 				err = failed
 			}
 		}
 	}()
-	o, err := readOwner(w.stmt.owner.QueryRowContext(ctx))
+	o, err := readOwner(w.stmt.Owner.QueryRowContext(ctx))
 	if err != nil {
 		return err
 	}
 	if o.token != w.f.token || o.released {
 		return store.ErrFenced
 	}
-	t := newTransaction(&w.stmt, &o, w.f.e.clock.Millis())
-	if t.now >= w.purgeAt {
-		w.purgeAt = t.now + purgeInterval
-		n, err := t.purge(purgeRows)
+	now := w.f.e.clock.Millis()
+	t := apply.New(&w.stmt, &o.Totals, w.cache, now)
+	if now >= w.purgeAt {
+		w.purgeAt = now + purgeInterval
+		n, err := t.Purge(purgeRows)
 		if err != nil {
 			return err
 		}
 		if n == purgeRows {
-			w.purgeAt = t.now
+			w.purgeAt = now
 		}
 	}
 	for _, c := range group {
@@ -301,21 +306,22 @@ func (w *writer) transact(group []*commit) (err error) {
 			if err := c.load(t); err != nil {
 				return err
 			}
+			w.cache.Clear()
 			continue
 		}
 		var failed error
-		if c.result, failed, err = t.apply(c.batch); err != nil {
+		if c.result, failed, err = t.Apply(c.batch); err != nil {
 			return err
 		}
 		c.err = failed
 	}
-	if !t.changed {
-		return nil
+	if !t.Changed {
+		return nil // only batches that failed
 	}
-	if err := t.finish(); err != nil {
+	if err := t.Finish(); err != nil {
 		return err
 	}
-	if _, err := w.stmt.commit.ExecContext(ctx); err != nil {
+	if _, err := w.stmt.Commit.ExecContext(ctx); err != nil {
 		// After a full disk or a failed write, the transaction is incomplete in the WAL.
 		w.uncertain = code(err)&0xff != sqlite3.SQLITE_FULL && code(err) != sqlite3.SQLITE_IOERR_WRITE
 		return err
@@ -341,7 +347,7 @@ func (w *writer) checkpoint() {
 	}
 	w.pending = 0
 	var busy, frames, copied int
-	err := w.stmt.checkpoint.QueryRowContext(context.Background()).Scan(&busy, &frames, &copied)
+	err := w.stmt.Checkpoint.QueryRowContext(context.Background()).Scan(&busy, &frames, &copied)
 	if err != nil {
 		w.f.failure("checkpoint", err) //nolint:errcheck // it logs; the WAL keeps the state
 	}

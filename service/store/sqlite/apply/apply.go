@@ -1,4 +1,7 @@
-package sqlite
+// Package apply applies batches in a transaction of SQLite: versions, conditions, quotas, answers and expiry.
+//
+// The writer of a file begins and ends the transactions, and checks first that it owns the store.
+package apply
 
 import (
 	"context"
@@ -9,27 +12,29 @@ import (
 	"github.com/hearthhost/hearth/service/store"
 )
 
-// statements are the prepared statements of a writer.
-type statements struct {
-	begin, commit, rollback, checkpoint *sql.Stmt
+// Statements are the prepared statements of a writer.
+type Statements struct {
+	Begin, Commit, Rollback, Checkpoint *sql.Stmt
 
-	owner, setTotals           *sql.Stmt
+	Owner                      *sql.Stmt // reads the row of the owner
+	setTotals                  *sql.Stmt
 	row, put, remove           *sql.Stmt
 	usage, setUsage            *sql.Stmt
 	seen, putSeen, removeSeen  *sql.Stmt
 	expiredRows, expiredAnswer *sql.Stmt
 }
 
-func (s *statements) prepare(conn *sql.Conn) error {
+// Prepare prepares the statements. selectOwner is the text of Owner.
+func (s *Statements) Prepare(conn *sql.Conn, selectOwner string) error {
 	for _, st := range []struct {
 		to   **sql.Stmt
 		text string
 	}{
-		{&s.begin, `BEGIN IMMEDIATE`},
-		{&s.commit, `COMMIT`},
-		{&s.rollback, `ROLLBACK`},
-		{&s.checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
-		{&s.owner, selectOwner},
+		{&s.Begin, `BEGIN IMMEDIATE`},
+		{&s.Commit, `COMMIT`},
+		{&s.Rollback, `ROLLBACK`},
+		{&s.Checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
+		{&s.Owner, selectOwner},
 		{&s.setTotals, `UPDATE owner SET writes = ?, bytes = ?, keys = ?`},
 		{&s.row, `SELECT value, version, expires FROM kv WHERE object = ? AND key = ?`},
 		{&s.put, `INSERT INTO kv (object, key, value, version, expires) VALUES (?, ?, ?, ?, ?)
@@ -55,14 +60,23 @@ func (s *statements) prepare(conn *sql.Conn) error {
 	return nil
 }
 
-// transaction applies batches in one open transaction of SQLite.
-type transaction struct {
-	*statements
+// Totals are those of a store.
+type Totals struct {
+	Writes int64 // so far: the source of versions
+	Bytes  int64 // of keys and answers
+	Keys   int64
+}
+
+// Transaction applies batches in one open transaction of SQLite.
+type Transaction struct {
+	*Statements
 	ctx     context.Context
 	now     int64
-	owner   *owner
+	totals  *Totals
+	cache   *Cache
 	objects map[object.ID]*objectUsage
-	changed bool
+	// Changed reports that a batch has changed the file.
+	Changed bool
 }
 
 // objectUsage is a row of table usage.
@@ -71,22 +85,29 @@ type objectUsage struct {
 	changed              bool
 }
 
-func newTransaction(s *statements, o *owner, now int64) *transaction {
-	return &transaction{
-		statements: s,
+// New returns the state of a transaction that begins at a time, in milliseconds since 1970. It changes totals.
+func New(s *Statements, totals *Totals, c *Cache, now int64) *Transaction {
+	return &Transaction{
+		Statements: s,
 		ctx:        context.Background(),
 		now:        now,
-		owner:      o,
+		totals:     totals,
+		cache:      c,
 		objects:    map[object.ID]*objectUsage{},
 	}
 }
 
 // load returns the usage of an object.
-func (t *transaction) load(id object.ID) (*objectUsage, error) {
+func (t *Transaction) load(id object.ID) (*objectUsage, error) {
 	if u := t.objects[id]; u != nil {
 		return u, nil
 	}
 	u := &objectUsage{}
+	if cached, ok := t.cache.usage[id]; ok {
+		*u = cached
+		t.objects[id] = u
+		return u, nil
+	}
 	err := t.usage.QueryRowContext(t.ctx, string(id)).Scan(&u.bytes, &u.keys, &u.answers)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
@@ -96,18 +117,18 @@ func (t *transaction) load(id object.ID) (*objectUsage, error) {
 }
 
 // add changes the usage of an object and of the tenant.
-func (t *transaction) add(u *objectUsage, bytes, keys, answers int64) {
+func (t *Transaction) add(u *objectUsage, bytes, keys, answers int64) {
 	u.bytes += bytes
 	u.keys += keys
 	u.answers += answers
 	u.changed = true
-	t.owner.bytes += bytes
-	t.owner.keys += keys
-	t.changed = true
+	t.totals.Bytes += bytes
+	t.totals.Keys += keys
+	t.Changed = true
 }
 
-// finish writes the usage of the changed objects and the totals.
-func (t *transaction) finish() error {
+// Finish writes the usage of the changed objects and the totals.
+func (t *Transaction) Finish() error {
 	for id, u := range t.objects {
 		if !u.changed {
 			continue
@@ -115,8 +136,10 @@ func (t *transaction) finish() error {
 		if _, err := t.setUsage.ExecContext(t.ctx, string(id), u.bytes, u.keys, u.answers); err != nil {
 			return err
 		}
+		u.changed = false
+		t.cache.putUsage(id, *u)
 	}
-	_, err := t.setTotals.ExecContext(t.ctx, t.owner.writes, t.owner.bytes, t.owner.keys)
+	_, err := t.setTotals.ExecContext(t.ctx, t.totals.Writes, t.totals.Bytes, t.totals.Keys)
 	return err
 }
 
@@ -130,28 +153,32 @@ type row struct {
 	written bool
 }
 
-func (t *transaction) readRow(id object.ID, key string) (*row, error) {
-	r := &row{}
-	err := t.row.QueryRowContext(t.ctx, string(id), key).Scan(&r.value, &r.version, &r.expires)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return &row{}, nil
-	case err != nil:
-		return nil, err
+// readRow returns a key as it is in the file.
+func (t *Transaction) readRow(id object.ID, key string) (*row, error) {
+	at := place{id, key}
+	r, cached := t.cache.row(at)
+	if !cached {
+		err := t.row.QueryRowContext(t.ctx, string(id), key).Scan(&r.value, &r.version, &r.expires)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, err
+		}
+		if r.had = err == nil; r.had {
+			r.stored = itemBytes(key, r.value)
+		}
+		t.cache.putRow(at, r)
 	}
-	r.stored, r.had = itemBytes(key, r.value), true
-	if store.Expired(r.expires, t.now) {
+	if r.had && store.Expired(r.expires, t.now) {
 		r.value, r.version, r.expires = nil, 0, 0
 	}
-	return r, nil
+	return &r, nil
 }
 
 func itemBytes(key string, value []byte) int64 { return int64(len(key)+len(value)) + store.ItemBytes }
 
-// apply applies a batch. failed is its own error: nothing of it is applied then. err is an error of SQLite, after which
+// Apply applies a batch. failed is its own error: nothing of it is applied then. err is an error of SQLite, after which
 // the transaction must be rolled back.
-func (t *transaction) apply(b *store.Batch) (result store.Result, failed, err error) {
-	plan := &plan{t: t, b: b, rows: map[string]*row{}, writes: t.owner.writes}
+func (t *Transaction) Apply(b *store.Batch) (result store.Result, failed, err error) {
+	plan := &plan{t: t, b: b, rows: map[string]*row{}, writes: t.totals.Writes}
 	if plan.usage, err = t.load(b.Object); err != nil {
 		return result, nil, err
 	}
@@ -165,13 +192,13 @@ func (t *transaction) apply(b *store.Batch) (result store.Result, failed, err er
 	}
 	result.Integers = plan.integers
 	result.Version = plan.writes
-	result.Room = store.Room(b.Limits.WithDefaults(), plan.usage.bytes, t.owner.bytes)
+	result.Room = store.Room(b.Limits.WithDefaults(), plan.usage.bytes, t.totals.Bytes)
 	return result, nil, nil
 }
 
 // plan is the effect of one batch. Nothing is written before it is known that the batch succeeds.
 type plan struct {
-	t        *transaction
+	t        *Transaction
 	b        *store.Batch
 	usage    *objectUsage
 	rows     map[string]*row
@@ -286,12 +313,12 @@ func answerBytes(principal, key string, reply int64) int64 {
 func (p *plan) checkQuota() (failed, err error) {
 	lim := p.b.Limits.WithDefaults()
 	quota := func() error {
-		return store.CheckQuota(lim, p.usage.bytes+p.bytes, p.t.owner.bytes+p.bytes, p.bytes)
+		return store.CheckQuota(lim, p.usage.bytes+p.bytes, p.t.totals.Bytes+p.bytes, p.bytes)
 	}
 	if failed = quota(); failed == nil {
 		return nil, nil
 	}
-	n, err := p.t.purge(store.MaxWrites)
+	n, err := p.t.Purge(store.MaxWrites)
 	if n == 0 || err != nil {
 		return failed, err
 	}
@@ -325,6 +352,13 @@ func (p *plan) write() error {
 		if err != nil {
 			return err
 		}
+		written := row{value: r.value, version: r.version, expires: r.expires, had: r.value != nil}
+		if written.had {
+			written.stored = itemBytes(key, r.value)
+		} else {
+			written.version = 0
+		}
+		t.cache.putRow(place{p.b.Object, key}, written)
 	}
 	if a := p.b.Answer; a != nil {
 		reply := a.Payload
@@ -337,7 +371,7 @@ func (p *plan) write() error {
 			return err
 		}
 	}
-	t.owner.writes = p.writes
+	t.totals.Writes = p.writes
 	if len(p.order) > 0 || p.b.Answer != nil {
 		t.add(p.usage, p.bytes, p.keys, p.answers)
 	}
@@ -350,8 +384,8 @@ type expired struct {
 	bytes                  int64
 }
 
-// purge removes at most n keys and n answers that have expired, and returns the number of the larger list.
-func (t *transaction) purge(n int) (removed int, err error) {
+// Purge removes at most n keys and n answers that have expired, and returns the number of the larger list.
+func (t *Transaction) Purge(n int) (removed int, err error) {
 	rows, err := t.collect(t.expiredRows, n, false)
 	if err != nil {
 		return 0, err
@@ -360,6 +394,7 @@ func (t *transaction) purge(n int) (removed int, err error) {
 		if _, err := t.remove.ExecContext(t.ctx, x.object, x.key); err != nil {
 			return 0, err
 		}
+		t.cache.remove(place{object.ID(x.object), x.key})
 		u, err := t.load(object.ID(x.object))
 		if err != nil {
 			return 0, err
@@ -384,7 +419,7 @@ func (t *transaction) purge(n int) (removed int, err error) {
 }
 
 // collect returns at most n expired rows.
-func (t *transaction) collect(from *sql.Stmt, n int, answers bool) (list []expired, err error) {
+func (t *Transaction) collect(from *sql.Stmt, n int, answers bool) (list []expired, err error) {
 	rows, err := from.QueryContext(t.ctx, t.now, n)
 	if err != nil {
 		return nil, err
