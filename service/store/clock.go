@@ -1,33 +1,34 @@
 package store
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
-// Clock returns times that never decrease.
+// Clock returns times that never decrease. While the system's clock is set back, they continue to increase at its rate:
+// they are then ahead of it.
 type Clock struct {
 	Now func() time.Time // nil: [time.Now]
 
-	latest atomic.Int64
+	mu     sync.Mutex // guards the fields below
+	latest int64      // latest reading of Now
+	ahead  int64      // sum of the steps back
 }
 
-// Millis returns the greatest time so far in milliseconds since 1970.
+// Millis returns the time in milliseconds since 1970.
 func (c *Clock) Millis() int64 {
 	now := time.Now
 	if c.Now != nil {
 		now = c.Now
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	t := now().UnixMilli()
-	for {
-		latest := c.latest.Load()
-		if t <= latest {
-			return latest
-		}
-		if c.latest.CompareAndSwap(latest, t) {
-			return t
-		}
+	if t < c.latest {
+		c.ahead += c.latest - t
 	}
+	c.latest = t
+	return t + c.ahead
 }
 
 // Expiry returns the time at which a key with this time to live expires, 0 for never.

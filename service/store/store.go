@@ -7,8 +7,9 @@
 // twice for a key, even if the key was deleted in between. A key that is missing has version 0. A write, or a [Check],
 // can require the version that its author has read.
 //
-// Time. A key may have a time at which it expires. From then on it is missing. The time of an engine never decreases
-// while the process runs, even if the clock is set back, so a key that was missing does not reappear.
+// Time. A key may have a time at which it expires. From then on it is missing. The time of a store never decreases,
+// even if the clock is set back, so a key that was missing does not reappear. After a restart it continues from the
+// time in the file.
 //
 // Ownership. One process owns a tenant's store at a time, see [Token]. An engine acquires the store at first use and
 // checks the token in the transaction of each commit.

@@ -29,7 +29,7 @@ func (e *Engine) Get(ctx context.Context, id object.ID, key string) (store.Item,
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return store.Item{}, f.failure("read", err)
-	case store.Expired(it.Expires, e.clock.Millis()):
+	case store.Expired(it.Expires, f.now()):
 		return store.Item{Key: key}, nil
 	}
 	return it, nil
@@ -50,7 +50,7 @@ func (e *Engine) List(ctx context.Context, id object.ID, r store.Range) (items [
 		stmt = f.list[1]
 	}
 	from, to := r.Bounds()
-	rows, err := stmt.QueryContext(context.Background(), string(id), from, to, e.clock.Millis(), r.Limit+1)
+	rows, err := stmt.QueryContext(context.Background(), string(id), from, to, f.now(), r.Limit+1)
 	if err != nil {
 		return nil, false, f.failure("read", err)
 	}
@@ -116,7 +116,7 @@ func (e *Engine) Answer(ctx context.Context, id object.ID, call store.CallKey) (
 	defer e.release(f)
 	a.Call = call
 	var sum []byte
-	now := e.clock.Millis()
+	now := f.now()
 	err = f.answer.QueryRowContext(context.Background(), string(id), string(call.Principal), call.Key, now).
 		Scan(&sum, &a.State, &a.Exception, &a.Payload)
 	switch {

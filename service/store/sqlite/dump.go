@@ -42,7 +42,7 @@ func (e *Engine) Each(ctx context.Context, tenant object.Tenant, do func(object.
 		return err
 	}
 	defer db.Close() //nolint:errcheck // it was only read
-	rows, err := db.QueryContext(context.WithoutCancel(ctx), selectAll, e.clock.Millis())
+	rows, err := db.QueryContext(context.WithoutCancel(ctx), selectAll, f.now())
 	if err != nil {
 		return f.failure("read", err)
 	}

@@ -49,6 +49,8 @@ type Engine struct {
 
 	mu    sync.Mutex // guards the fields below
 	files map[object.Tenant]*file
+	// ahead has the times of stores less that of the engine, in milliseconds, if they are greater.
+	ahead map[object.Tenant]int64
 	// handedOver has the tenants whose stores Retire has released.
 	handedOver map[object.Tenant]bool
 	use        uint64        // number of uses so far
@@ -80,6 +82,7 @@ func New(cfg Config) (*Engine, error) {
 		clock:       store.Clock{Now: cfg.Clock},
 		incarnation: rand.Text(),
 		files:       map[object.Tenant]*file{},
+		ahead:       map[object.Tenant]int64{},
 		handedOver:  map[object.Tenant]bool{},
 	}
 	e.clock.Millis() // later times are not before this one

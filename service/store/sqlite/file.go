@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -25,6 +26,8 @@ type file struct {
 	e      *Engine
 	tenant object.Tenant
 	path   string
+
+	ahead atomic.Int64 // time of the store less that of the engine, in milliseconds
 
 	// The engine's mu guards these fields.
 	users   int
@@ -45,6 +48,20 @@ type file struct {
 
 func newFile(e *Engine, tenant object.Tenant) *file {
 	return &file{e: e, tenant: tenant, path: e.Path(tenant)}
+}
+
+// now returns the time of the store in milliseconds since 1970. It is never less than at an earlier commit, even if
+// that was in another process and the clock was set back since: a key that has expired does not reappear.
+func (f *file) now() int64 { return f.e.clock.Millis() + f.ahead.Load() }
+
+// continueAfter makes the time of the store not less than latest. Within a process it continues where it was.
+func (f *file) continueAfter(latest int64) {
+	f.e.mu.Lock()
+	defer f.e.mu.Unlock()
+	if ahead := latest - f.e.clock.Millis(); ahead > f.e.ahead[f.tenant] {
+		f.e.ahead[f.tenant] = ahead
+	}
+	f.ahead.Store(f.e.ahead[f.tenant])
 }
 
 // readers is the number of connections that read a file.
@@ -165,14 +182,19 @@ func (f *file) connect(n int, cache, readOnly string) (*sql.DB, error) {
 	return db, nil
 }
 
-// close ends the writer and closes the file. The ownership remains: a later process takes it as from a process that
-// has ended.
+// close ends the writer, saves the time and closes the file. The ownership remains: a later process takes it as from a
+// process that has ended.
 func (f *file) close() {
 	f.opening.Lock()
 	defer f.opening.Unlock()
 	if f.writer != nil {
 		f.writer.stop()
 		f.writer = nil
+		_, err := f.write.ExecContext(context.Background(), saveTime, f.now(), f.token.Epoch, f.token.Incarnation)
+		if err != nil {
+			f.e.cfg.Log.Error("the time of a store is not saved; if the clock is set back, keys that have expired may "+
+				"reappear", "tenant", f.tenant, "file", f.path, "err", err)
+		}
 	}
 	f.closeConnections()
 }

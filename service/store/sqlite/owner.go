@@ -12,11 +12,14 @@ import (
 )
 
 const (
-	selectOwner     = `SELECT epoch, node, incarnation, released, requested, writes, bytes, keys FROM owner`
+	selectOwner = `SELECT epoch, node, incarnation, released, requested, writes, bytes, keys, latest
+		FROM owner`
 	takeOwner       = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, requested = ''`
 	requestOwner    = `UPDATE owner SET requested = ?`
 	selectRequested = `SELECT requested FROM owner`
-	freeOwner       = `UPDATE owner SET released = 1, requested = '' WHERE epoch = ? AND incarnation = ?`
+	freeOwner       = `UPDATE owner SET released = 1, requested = '', latest = max(latest, ?)
+		WHERE epoch = ? AND incarnation = ?`
+	saveTime = `UPDATE owner SET latest = ?1 WHERE latest < ?1 AND epoch = ?2 AND incarnation = ?3 AND released = 0`
 )
 
 // owner is the row of table owner.
@@ -25,11 +28,12 @@ type owner struct {
 	released  bool
 	requested string
 	apply.Totals
+	latest int64 // see store.Clock
 }
 
 func readOwner(row interface{ Scan(...any) error }) (o owner, err error) {
 	err = row.Scan(&o.token.Epoch, &o.token.Node, &o.token.Incarnation, &o.released, &o.requested, &o.Writes, &o.Bytes,
-		&o.Keys)
+		&o.Keys, &o.latest)
 	return o, err
 }
 
@@ -88,6 +92,7 @@ func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
 	if err != nil {
 		return t, err
 	}
+	f.continueAfter(o.latest)
 	me := f.e.incarnation
 	foreign := o.token.Incarnation != me && !o.released && f.e.cfg.Alive != nil && f.e.cfg.Alive(o.token.Incarnation)
 	if foreign && f.e.retired.Load() {
@@ -216,7 +221,7 @@ func (e *Engine) Release(tenant object.Tenant) error {
 	}
 	f.writer.stop()
 	f.writer = nil
-	_, err := f.write.ExecContext(context.Background(), freeOwner, f.token.Epoch, f.token.Incarnation)
+	_, err := f.write.ExecContext(context.Background(), freeOwner, f.now(), f.token.Epoch, f.token.Incarnation)
 	if err != nil {
 		return f.failure("release", err)
 	}

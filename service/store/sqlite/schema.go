@@ -7,7 +7,7 @@ import (
 )
 
 // schemaVersion is the newest schema that this program reads and writes. Numbers are never reused.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // applicationID marks the files of this package in SQLite's header: "Hrth".
 const applicationID = 0x48727468
@@ -53,6 +53,7 @@ var migrations = [schemaVersion]string{
 		keys        INTEGER NOT NULL
 	);
 	INSERT INTO owner VALUES (1, 0, '', '', 1, '', 0, 0, 0);`,
+	`ALTER TABLE owner ADD COLUMN latest INTEGER NOT NULL DEFAULT 0; -- greatest time so far, in milliseconds`,
 }
 
 // migrate brings a file to schemaVersion. It rejects files of newer programs and of other programs.

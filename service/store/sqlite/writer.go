@@ -285,7 +285,7 @@ func (w *writer) transact(group []*commit) (err error) {
 	if o.token != w.f.token || o.released {
 		return store.ErrFenced
 	}
-	now := w.f.e.clock.Millis()
+	now := max(w.f.now(), o.latest)
 	t := apply.New(&w.stmt, &o.Totals, w.cache, now)
 	if now >= w.purgeAt {
 		w.purgeAt = now + purgeInterval

@@ -35,7 +35,7 @@ func (s *Statements) Prepare(conn *sql.Conn, selectOwner string) error {
 		{&s.Rollback, `ROLLBACK`},
 		{&s.Checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
 		{&s.Owner, selectOwner},
-		{&s.setTotals, `UPDATE owner SET writes = ?, bytes = ?, keys = ?`},
+		{&s.setTotals, `UPDATE owner SET writes = ?, bytes = ?, keys = ?, latest = ?`},
 		{&s.row, `SELECT value, version, expires FROM kv WHERE object = ? AND key = ?`},
 		{&s.put, `INSERT INTO kv (object, key, value, version, expires) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires`},
@@ -139,7 +139,7 @@ func (t *Transaction) Finish() error {
 		u.changed = false
 		t.cache.putUsage(id, *u)
 	}
-	_, err := t.setTotals.ExecContext(t.ctx, t.totals.Writes, t.totals.Bytes, t.totals.Keys)
+	_, err := t.setTotals.ExecContext(t.ctx, t.totals.Writes, t.totals.Bytes, t.totals.Keys, t.now)
 	return err
 }
 
