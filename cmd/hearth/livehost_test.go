@@ -168,15 +168,34 @@ func (h *liveHost) awaitLog(ctx context.Context, t *testing.T, text string) {
 	}
 }
 
-// buildHearth builds the real binary. If this test has an embedded worker program, so has the binary.
-func buildHearth(t testing.TB, bin string) {
-	t.Helper()
-	args := append([]string{"build", "-o", bin}, embedFlags()...)
-	build := exec.CommandContext(t.Context(), "go", append(args, ".")...)
+// realBinary builds the real binary once, and returns its content. If this test has an embedded worker program, so has
+// the binary.
+var realBinary = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "hearth-build")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	bin := filepath.Join(dir, "hearth")
+	//nolint:noctx // all tests share it
+	build := exec.Command("go", append(append([]string{"build", "-o", bin}, embedFlags()...), ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building hearth: %v\n%s", err, out)
+		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
+	return os.ReadFile(bin)
+})
+
+// buildHearth writes the real binary to a file.
+func buildHearth(t testing.TB, bin string) {
+	t.Helper()
+	content, err := realBinary()
+	if err != nil {
+		t.Fatalf("building hearth: %v", err)
+	}
+	syscall.ForkLock.RLock() // a process that is started now would have the file open for writing: it could not run
+	defer syscall.ForkLock.RUnlock()
+	check(t, os.WriteFile(bin, content, 0o755))
 }
 
 // awaitFile waits until the daemon wrote the file and returns its lines.
