@@ -1,6 +1,7 @@
 package host
 
 import (
+	"flag"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -53,6 +54,9 @@ func (h *Host) serveStarting(invoke func(*object.Call) (object.Reply, error)) {
 // TestLargerMessagesAreCounted makes a call whose message is larger than the uncounted bytes of a connection. Its bytes
 // are counted until it is answered. Then it makes the call without room for it, which is refused.
 func TestLargerMessagesAreCounted(t *testing.T) {
+	if flag.Lookup("goroutines").Value.String() == "true" {
+		t.Skip("SKIPPED: the host runs without an event loop, and connections keep buffers, which are counted")
+	}
 	begun, end := make(chan struct{}), make(chan struct{})
 	h, _ := sharingHost(t, oneTenant, func(h *Host) {
 		h.serveStarting(func(*object.Call) (object.Reply, error) {
