@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hearthhost/hearth/internal/schedstat"
@@ -48,7 +49,8 @@ func (p *Process) silentLocked(now time.Time) silence {
 
 // ignoresLocked reports whether the worker has been silent for longer than limit, although it could have answered: it
 // has run for half of the limit, or did not wait for a processor for half of the time.
-func (p *Process) ignoresLocked(s silence, now time.Time, limit time.Duration) bool {
+// current returns the state of the worker now.
+func (p *Process) ignoresLocked(s silence, now time.Time, limit time.Duration, current func() silence) bool {
 	silent := now.Sub(s.since)
 	switch {
 	case silent <= limit:
@@ -56,11 +58,11 @@ func (p *Process) ignoresLocked(s silence, now time.Time, limit time.Duration) b
 	case silent > limit+maxStarved:
 		return true
 	}
-	times, known := p.system.Times()
-	if !known || !s.known {
+	c := current()
+	if !c.known || !s.known {
 		return true
 	}
-	times = times.Sub(s.times)
+	times := c.times.Sub(s.times)
 	return times.Ran > min(limit, wholePing)/2 || times.Waited < silent/2
 }
 
@@ -94,6 +96,8 @@ func (p *Process) sweep(now time.Time) {
 	var kill error
 	p.mu.Lock()
 	p.sweeping = false
+	// Reading the times takes longer than the rest, and calls wait for mu: a sweep reads them at most once.
+	current := sync.OnceValue(func() silence { return p.silentLocked(now) })
 	ping := false
 	for n, w := range p.pending {
 		switch {
@@ -111,7 +115,7 @@ func (p *Process) sweep(now time.Time) {
 			if w.begun.IsZero() && w.withdrawn.IsZero() {
 				p.unresponsive = true
 			} else {
-				p.overdue[n] = overdueCall{p.silentLocked(now), w.call.ID, w.wall}
+				p.overdue[n] = overdueCall{current(), w.call.ID, w.wall}
 				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
@@ -123,17 +127,17 @@ func (p *Process) sweep(now time.Time) {
 		}
 	}
 	for _, l := range p.overdue {
-		if p.ignoresLocked(l.answered, now, killAfter) {
+		if p.ignoresLocked(l.answered, now, killAfter, current) {
 			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", l.id, Grace+killAfter, l.wall)
 		}
 	}
 	switch {
 	case p.pending == nil:
 	case p.pinged.IsZero() && ping:
-		p.pinged, p.unanswered = now, p.silentLocked(now)
+		p.pinged, p.unanswered = now, current()
 		p.pings++
 		p.post(link.Ping, p.pings)
-	case !p.pinged.IsZero() && p.ignoresLocked(p.unanswered, now, p.pingTimeout()):
+	case !p.pinged.IsZero() && p.ignoresLocked(p.unanswered, now, p.pingTimeout(), current):
 		kill = fmt.Errorf("the worker did not answer the host for %s", p.pingTimeout())
 	}
 	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.overdue) > 0) && p.pending != nil {

@@ -315,6 +315,35 @@ func TestStarved(t *testing.T) {
 	}
 }
 
+// TestOneReadingPerSweep has many calls exceed their limit in a worker that is starved. Each sweep reads the processor
+// times of the worker once, not for each call.
+func TestOneReadingPerSweep(t *testing.T) {
+	w := watch(t, object.Limits{MaxDuration: time.Second})
+	w.fake.times.Store(&schedstat.Times{})
+	const calls = 10
+	var answers []<-chan error
+	var running []link.Running
+	for range calls {
+		answers = append(answers, w.call(t.Context(), time.Time{}))
+		running = append(running, link.Running{ID: <-w.calls})
+	}
+	now := time.Now()
+	w.sweep(t, now.Add(300*time.Millisecond), running...)
+	late := now.Add(time.Hour)
+	w.p.sweep(late)
+	for _, answer := range answers {
+		wantError(t, <-answer, object.CodeDeadline, "whether it was executed is unknown")
+	}
+	w.fake.times.Store(&schedstat.Times{Waited: time.Hour})
+	before := w.fake.reads.Load()
+	w.p.sweep(late.Add(killAfter + time.Second))
+	if n := w.fake.reads.Load() - before; n != 1 {
+		t.Errorf("a sweep reads the times %d times", n)
+	}
+	w.p.Kill(errors.New("the test ends"))
+	<-w.p.done
+}
+
 // TestControlDoesNotWait changes objects and secrets of a worker that does not read, and ends a connection. The host
 // does not wait for the worker.
 func TestControlDoesNotWait(t *testing.T) {
