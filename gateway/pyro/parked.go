@@ -101,14 +101,20 @@ func (c *conn) park() bool {
 		!c.socket.Idle() {
 		return false
 	}
+	c.dropBuffers()
+	c.waiting.Store(true)
+	c.socket.Park(c)
+	return true
+}
+
+// dropBuffers frees the slot and the buffers of a connection between two messages, and returns their bytes to the
+// account.
+func (c *conn) dropBuffers() {
 	c.s.queue.Release(&c.slot, false)
 	c.in.Drop()
 	c.inflated, c.result = nil, nil
 	c.socket.Drop()
 	c.held.Release()
-	c.waiting.Store(true)
-	c.socket.Park(c)
-	return true
 }
 
 // adopt moves the socket to the loop, once. It reports false if that is not possible.

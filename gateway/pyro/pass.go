@@ -114,11 +114,7 @@ func (c *conn) passTo(p *passing) bool {
 		c.s.log.Warn("a connection stays in the old process", "peer", id.Proof.Peer.Addr, "err", err)
 		return false
 	}
-	c.s.queue.Release(&c.slot, false)
-	c.in.Drop()
-	c.inflated, c.result = nil, nil
-	c.socket.Drop()
-	c.held.Settle(0)
+	c.dropBuffers()
 	if relay != nil {
 		c.relayed.Store(true)
 		relay.Run()
