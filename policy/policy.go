@@ -28,15 +28,18 @@ type Definition struct {
 	Declared []object.Principal                 // declared principals, sorted
 	Users    map[uint32]object.Principal        // principals by the user id that proves them
 	Certs    []CertRule                         // certificates that prove principals
+	Tokens   []TokenRule                        // tokens of issuers that prove principals
 	Owners   map[object.Principal]object.Tenant // owner tenants of principals that have one
 	Groups   map[object.Principal][]string      // groups of each principal, sorted
 	Subjects map[object.Principal][]*Subject    // rules of each principal
 	Siblings *Rule                              // nil: objects of one tenant need permits to call each other
 	Zone     *time.Location                     // time zone of conditions; never nil
 
-	Keys, LegacyKeys []KeyFile // key files for "hmac" and for "pyro4-hmac", in the order of the file
-	Secrets          []Secret  // secrets of all tenants, in the order of the file
-	Pins             []Plugin  // plugins that may start, in the order of the file
+	// Key files for "hmac", "bearer" and "pyro4-hmac", in the order of the file.
+	Keys, BearerKeys, LegacyKeys []KeyFile
+
+	Secrets []Secret // secrets of all tenants, in the order of the file
+	Pins    []Plugin // plugins that may start, in the order of the file
 
 	Enroll *Enroll // nil: enrolment is disabled
 	Audit  Audit
@@ -125,8 +128,9 @@ func CheckUID(uid int) (uint32, error) {
 }
 
 // Principal returns the principal of a peer: the one that declares its kernel-verified user id, or the one that its
-// verified certificate matches. It returns object.Anonymous for other peers and for a certificate that matches two
-// principals. Peers with a key are identified by the key files, see Keys. An identified principal still needs permits.
+// verified certificate or token matches. It returns object.Anonymous for other peers, and for a certificate or a token
+// that matches two principals. Peers with a key are identified by the key files, see Keys. An identified principal
+// still needs permits.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
 	switch {
 	case peer.Auth == object.AuthPeer:
@@ -134,20 +138,27 @@ func (p *Policy) Principal(peer object.Peer) object.Principal {
 			return name
 		}
 	case peer.Auth == object.AuthCert && peer.Cert != nil:
-		who := object.Anonymous
-		for i := range p.Certs {
-			r := &p.Certs[i]
-			if !r.Match(peer.Cert) || r.Principal == who {
-				continue
-			}
-			if who != object.Anonymous { // a second principal
-				return object.Anonymous
-			}
-			who = r.Principal
-		}
-		return who
+		return only(p.Certs, func(r *CertRule) (object.Principal, bool) { return r.Principal, r.Match(peer.Cert) })
+	case peer.Auth == object.AuthOIDC && peer.Claims != nil:
+		return only(p.Tokens, func(r *TokenRule) (object.Principal, bool) { return r.Principal, r.Match(peer.Claims) })
 	}
 	return object.Anonymous
+}
+
+// only returns the principal of the rules that match, object.Anonymous if no rule matches or two principals do.
+func only[R any](rules []R, match func(*R) (object.Principal, bool)) object.Principal {
+	who := object.Anonymous
+	for i := range rules {
+		found, ok := match(&rules[i])
+		if !ok || found == who {
+			continue
+		}
+		if who != object.Anonymous { // a second principal
+			return object.Anonymous
+		}
+		who = found
+	}
+	return who
 }
 
 // Known reports whether at least one permit names the principal.

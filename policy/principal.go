@@ -24,6 +24,31 @@ func (r *CertRule) Match(c *object.Certificate) bool {
 		(r.SHA256 == "" || r.SHA256 == c.SHA256)
 }
 
+// TokenRule maps tokens of an OpenID Connect issuer to a principal.
+type TokenRule struct {
+	Principal object.Principal
+	Issuer    string                  // its URL, exactly as its tokens have it
+	Audience  string                  // an audience that the token must have
+	Claims    map[string]object.Claim // claims that the token must have; a list has the accepted values
+	CA        string                  // PEM file with the authorities of the issuer's server; "": those of the system
+	Where     string                  // position for messages: "policy.hcl:12"
+}
+
+// Match reports whether the rule matches the verified claims of a token. A claim that is a list matches if one of its
+// elements does.
+func (r *TokenRule) Match(c *object.Claims) bool {
+	if r.Issuer != c.Issuer || !slices.Contains(c.Values["aud"].All(), r.Audience) {
+		return false
+	}
+	for name, want := range r.Claims {
+		got, ok := c.Values[name]
+		if !ok || !slices.ContainsFunc(got.All(), func(s string) bool { return slices.Contains(want.All(), s) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // PrincipalsByCommonName returns the principals that certificates of an authority prove by their common name only. The
 // authority's name constraints do not restrict common names.
 func (p *Policy) PrincipalsByCommonName(ca string) []object.Principal {

@@ -19,7 +19,7 @@ type Query struct {
 }
 
 // QueryNames are the attributes that [Query.Set] sets.
-var QueryNames = []string{"channel", "auth", "address", "uid", "time"}
+var QueryNames = []string{"channel", "auth", "gateway", "address", "uid", "time"}
 
 // Set sets an attribute. The error describes the valid values.
 func (q *Query) Set(name, value string) error {
@@ -36,6 +36,9 @@ func (q *Query) Set(name, value string) error {
 	case "auth":
 		q.Peer.Auth = value
 		return one(object.AuthMethods)
+	case "gateway":
+		q.Peer.Gateway = value
+		return one(object.Gateways)
 	case "address":
 		q.Peer.Addr = value
 		if _, err := netip.ParseAddr(value); err != nil {
@@ -59,6 +62,14 @@ func (q *Query) Set(name, value string) error {
 	return nil
 }
 
+// SetClaims sets the claims of the caller's token.
+func (q *Query) SetClaims(claims map[string]object.Claim) {
+	if q.Peer.Auth == "" {
+		q.Peer.Auth = object.AuthOIDC
+	}
+	q.Peer.Claims = &object.Claims{Values: claims}
+}
+
 // hint is an error that describes the valid values.
 type hint string
 
@@ -69,7 +80,10 @@ func (p *Policy) DecideQuery(who object.Principal, q Query, id object.ID, m obje
 	c := object.Caller{Principal: who, Peer: q.Peer}
 	if from, ok := who.Object(); ok {
 		c.Tenant = from.Tenant()
-		c.Peer.Channel, c.Peer.Addr = "object", string(from)
+		c.Peer.Channel, c.Peer.Addr, c.Peer.Gateway = "object", string(from), object.GatewayObject
+	}
+	if name, ok := who.Webhook(); ok {
+		c.Peer.Auth, c.Peer.Key, c.Peer.Gateway = object.AuthWebhook, name, object.GatewayWebhook
 	}
 	return p.decide(&c, id, m, &q.time)
 }

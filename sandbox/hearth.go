@@ -53,12 +53,17 @@ func (s *State) callerTable(L *lua.Thread) int {
 	}
 	c := &s.req.Caller
 	L.Charge(callerSteps)
-	t := L.NewTable(0, 6)
+	t := L.NewTable(0, 9)
 	t.SetString("principal", lua.String(string(c.Principal)))
 	t.SetString("tenant", lua.String(string(c.Tenant)))
 	t.SetString("correlation", lua.String(uuidText(s.req.Corr)))
 	t.SetString("address", lua.String(c.Peer.Addr))
 	t.SetString("channel", lua.String(c.Peer.Channel))
+	t.SetString("auth", lua.String(c.Peer.Auth))
+	t.SetString("gateway", lua.String(c.Peer.Gateway))
+	if c.Peer.Key != "" {
+		t.SetString("key", lua.String(c.Peer.Key))
+	}
 	if c.Peer.Auth == object.AuthPeer {
 		t.SetString("uid", lua.Int(int(c.Peer.UID)))
 	}

@@ -53,9 +53,9 @@ func (a address) local() bool { return a.unix != "" || a.tcp.Addr().IsLoopback()
 func (cfg *Config) check(a address) error {
 	for _, method := range cfg.Identify {
 		switch {
-		case !slices.Contains(object.AuthMethods, method):
+		case !slices.Contains(object.ConnectionMethods, method):
 			return fmt.Errorf("identify: unknown method %q; the methods are %s", method,
-				strings.Join(object.AuthMethods, ", "))
+				strings.Join(object.ConnectionMethods, ", "))
 		case method == object.AuthPeer && !a.local():
 			return errors.New("identify: peer works for users of this machine only; use hmac or cert")
 		case method == object.AuthHMAC && cfg.Keys == nil:

@@ -23,7 +23,7 @@ func (d *Dispatcher) ObjectCall(
 	call.Caller = object.Caller{
 		Principal: from.Family().Principal(),
 		Tenant:    from.Tenant(),
-		Peer:      object.Peer{Channel: "object", Addr: string(from)},
+		Peer:      object.Peer{Channel: "object", Addr: string(from), Gateway: object.GatewayObject},
 	}
 	call.Chain = append(call.Chain, from)
 	if len(call.Chain) > MaxCallDepth {

@@ -204,22 +204,35 @@ func (c *compiler) fixedList(e *hclsyntax.TupleConsExpr) (term, bool) {
 // variable compiles the name of a variable.
 func (c *compiler) variable(e *hclsyntax.ScopeTraversalExpr) (term, bool) {
 	var parts []string
-	for _, step := range e.Traversal {
+	for i, step := range e.Traversal {
 		switch step := step.(type) {
 		case hcl.TraverseRoot:
 			parts = append(parts, step.Name)
 		case hcl.TraverseAttr:
 			parts = append(parts, step.Name)
+		case hcl.TraverseIndex:
+			if i != 2 || len(e.Traversal) != 3 || strings.Join(parts, ".")+"." != claimPrefix ||
+				step.Key.Type() != cty.String {
+				return c.fail(e.Range(), "", `when: [ ] is supported in caller.claims["name"] only`)
+			}
+			parts = append(parts, step.Key.AsString())
 		default:
-			return c.fail(e.Range(), "", "when: [ ] is not supported")
+			return c.fail(e.Range(), "", "when: this kind of variable is not supported")
 		}
 	}
 	name := strings.Join(parts, ".")
-	v, ok := variables[name]
+	v, ok := lookupVariable(name)
+	if len(e.Traversal) > 3 && strings.HasPrefix(name, claimPrefix) {
+		return c.fail(e.Range(), `write caller.claims["name"] for a name with a dot`,
+			"when: claims inside of claims are not supported")
+	}
 	if current := renamedVariables[name]; current != "" {
 		return c.fail(e.Range(), "write "+current, "when: %s is now %s", name, current)
 	}
 	if !ok {
+		if name == strings.TrimSuffix(claimPrefix, ".") {
+			return c.fail(e.Range(), "write caller.claims.sub", "when: caller.claims needs the name of a claim")
+		}
 		return c.fail(e.Range(), problem.OneOf(name, slices.Sorted(maps.Keys(variables))),
 			"when: unknown variable %q", name)
 	}
@@ -270,7 +283,9 @@ func (c *compiler) comparison(op *hclsyntax.Operation, l, r term, at hcl.Range) 
 	}
 	if l.kind != r.kind || l.kind == listKind {
 		hint := ""
-		if l.kind == listKind || r.kind == listKind {
+		if strings.HasPrefix(l.attr+r.attr, claimPrefix) {
+			hint = `write claims as strings: "true", "7"`
+		} else if l.kind == listKind || r.kind == listKind {
 			hint = "write contains(list, string)"
 		}
 		return c.fail(at, hint, "when: %s and %s cannot be compared", l.kind, r.kind)
@@ -395,7 +410,12 @@ func (c *compiler) call(e *hclsyntax.FunctionCallExpr) (term, bool) {
 		return c.fail(e.Range(), "", "when: %s needs %d arguments", e.Name, len(want))
 	}
 	for i, t := range args {
-		if w := want[min(i, len(want)-1)]; t.kind != w {
+		w := want[min(i, len(want)-1)]
+		if w == listKind && strings.HasPrefix(t.attr, claimPrefix) {
+			args[i].kind = listKind
+			continue
+		}
+		if t.kind != w {
 			return c.fail(t.at, "", "when: %s: argument must be %s, not %s", e.Name, w, t.kind)
 		}
 	}

@@ -45,6 +45,11 @@ func TestFacts(t *testing.T) {
 		stranger = object.Caller{Principal: object.Anonymous, Peer: object.Peer{Channel: "tcp", Addr: "127.0.0.1:5000"}}
 		numbers  = object.Caller{Principal: "object:acme.relay", Tenant: "10",
 			Peer: object.Peer{Channel: "object", Addr: "10.0.0.1"}}
+		token = object.Caller{Principal: "bob", Peer: object.Peer{Auth: "oidc", Channel: "tls", Gateway: "http",
+			Claims: &object.Claims{Values: map[string]object.Claim{"sub": {Text: "repo:acme"}, "actor": {Text: "ann"},
+				"https://example/role": {Text: "admin"}, "groups": {List: []string{"staff", "ops"}}}}}}
+		calling = object.Caller{Principal: "object:acme.relay", Tenant: "acme",
+			Peer: object.Peer{Channel: "object", Addr: "acme.relay", Gateway: "object"}}
 		relay = object.Caller{Principal: "object:acme.relay", Tenant: "acme",
 			Peer: object.Peer{Channel: "object", Addr: "acme.relay"}}
 	)
@@ -77,6 +82,28 @@ func TestFacts(t *testing.T) {
 		{`caller.auth == "none"`, stranger, yes},
 		{`caller.auth == "none"`, relay, yes},
 		{`caller.auth == "none"`, object.Caller{Principal: "bob"}, unknown},
+		{`caller.auth == "oidc"`, token, yes},
+		{`caller.gateway == "http"`, token, yes},
+		{`caller.gateway == "pyro"`, token, no},
+		{`caller.gateway == "object"`, calling, yes},
+		{`caller.gateway == "http"`, overTLS, unknown},
+		{`caller.gateway != "http"`, overTLS, unknown},
+		{`caller.claims.sub == "repo:acme"`, token, yes},
+		{`caller.claims["sub"] == "repo:acme"`, token, yes},
+		{`caller.claims["https://example/role"] == "admin"`, token, yes},
+		{`caller.claims.sub != "repo:acme"`, token, no},
+		{`startswith(caller.claims.sub, "repo:")`, token, yes},
+		{`caller.claims.sub == caller.claims.actor`, token, no},
+		{`contains(caller.claims.groups, "staff")`, token, yes},
+		{`contains(caller.claims.groups, "boss")`, token, no},
+		{`contains(caller.claims.sub, "repo:acme")`, token, yes}, // one text is a list of one
+		{`caller.claims.groups == "staff"`, token, unknown},
+		{`caller.claims.groups != "staff"`, token, unknown},
+		{`caller.claims.missing == "x"`, token, unknown},
+		{`!(caller.claims.missing == "x")`, token, unknown},
+		{`contains(caller.claims.missing, "x")`, token, unknown},
+		{`caller.claims.sub == "repo:acme"`, overTLS, unknown},
+		{`caller.claims.Sub == "repo:acme"`, token, unknown},
 		{`caller.address == "192.0.2.7"`, overTLS, yes},
 		{`caller.address == "2001:db8::7"`, over6, yes},
 		{`caller.address == "192.0.2.7"`, overTCP, no},

@@ -124,6 +124,47 @@ func certList(name string, get func(*object.Certificate) []string) variable {
 	}}
 }
 
+// claimPrefix is the prefix of the variables of claims: caller.claims.sub, or caller.claims["sub"].
+const claimPrefix = "caller.claims."
+
+// claimOf is the variable of a claim of the caller's token. It is a string, and a list in contains.
+func claimOf(name string) variable {
+	get := func(f *Context) (object.Claim, error) {
+		if f.caller.Peer.Claims != nil {
+			if c, ok := f.caller.Peer.Claims.Values[name]; ok {
+				return c, nil
+			}
+		}
+		return object.Claim{}, unknownError(claimPrefix + name)
+	}
+	return variable{
+		kind: textKind,
+		text: func(f *Context) (string, error) {
+			c, err := get(f)
+			if err == nil && c.List != nil {
+				err = unknownError("the text of " + claimPrefix + name + ", a list,")
+			}
+			return c.Text, err
+		},
+		list: func(f *Context) ([]string, error) {
+			c, err := get(f)
+			if err != nil {
+				return nil, err
+			}
+			return c.All(), nil
+		},
+	}
+}
+
+// lookupVariable returns the variable of a name.
+func lookupVariable(name string) (variable, bool) {
+	if claim, ok := strings.CutPrefix(name, claimPrefix); ok && claim != "" {
+		return claimOf(claim), true
+	}
+	v, ok := variables[name]
+	return v, ok
+}
+
 var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
 
 // variables are the variables of conditions by name.
@@ -150,6 +191,12 @@ var variables = map[string]variable{
 			}
 			return "", unknownError("caller.auth")
 		}},
+	"caller.gateway": {kind: textKind, values: object.Gateways, text: func(f *Context) (string, error) {
+		if f.caller.Peer.Gateway == "" {
+			return "", unknownError("caller.gateway")
+		}
+		return f.caller.Peer.Gateway, nil
+	}},
 	"caller.address": {kind: textKind, text: (*Context).ip},
 	"caller.uid": {kind: numberKind, number: func(f *Context) (float64, error) {
 		if f.caller.Peer.Auth != object.AuthPeer {

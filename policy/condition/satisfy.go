@@ -335,7 +335,7 @@ func neverHint(attr string) string {
 	case "time.of_day":
 		return `for a span over midnight write time.of_day >= "22:00" || time.of_day < "06:00"`
 	}
-	if variables[attr].kind == textKind {
+	if v, _ := lookupVariable(attr); v.kind == textKind {
 		return fmt.Sprintf("write || between alternative values, or contains([…], %s)", attr)
 	}
 	return "write || between alternative ranges"

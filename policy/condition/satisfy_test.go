@@ -48,8 +48,8 @@ func TestConditionsThatNeverHold(t *testing.T) {
 		{`time.of_day < "00:00"`, "no value of time.of_day"},
 		// Sets.
 		{`contains(["saturday"], time.weekday) && time.weekday != "saturday"`, "no value of time.weekday"},
-		{`caller.auth != "none" && !contains(["peer", "hmac", "cert", "pyro4-hmac"], caller.auth)`,
-			"no value of caller.auth"},
+		{`caller.auth != "none" && !contains(["peer", "hmac", "cert", "pyro4-hmac", "bearer", "oidc", "webhook"], ` +
+			`caller.auth)`, "no value of caller.auth"},
 		{`object.tenant != "acme" && object.tenant != "other" && object.tenant != "acme-eu"`,
 			"no value of object.tenant"},
 		{`method == "add" && contains(["get", "set"], method)`, "no value of method"},

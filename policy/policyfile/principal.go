@@ -22,6 +22,9 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	switch {
 	case who == object.Anonymous:
 		r.Problems.Add(at, "", "%q is the principal of unidentified callers and cannot be declared", name)
+	case isWebhook(who):
+		r.Problems.Add(at, "use it in permits without a declaration",
+			"%q is the principal of a webhook, and cannot be declared", name)
 	case isObject:
 		r.Problems.Add(at, "use it in permits without a declaration",
 			"%q is the principal of an object, and cannot be declared", name)
@@ -29,7 +32,7 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 		r.Problems.Add(at, "", "principal %q: a name must consist of letters, digits, '_', '-', '.' and '@'", name)
 	}
 	r.principals[who] = struct{}{}
-	a := r.BlockWith(b, []string{"cert"}, "user", "uid", "host_user", "keys", "pyro4_keys", "tenant")
+	a := r.BlockWith(b, []string{"cert", "oidc"}, "user", "uid", "host_user", "keys", "bearer", "pyro4_keys", "tenant")
 	if t, at, ok := r.Text(a, "tenant"); ok {
 		r.def.Owners[who] = object.Tenant(t)
 		r.ownerTenants = append(r.ownerTenants, syntax.Element{Text: t, At: at})
@@ -40,23 +43,28 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 			continue // not a proof
 		}
 		proofs++
-		if name != "keys" && name != "pyro4_keys" {
+		if name != "keys" && name != "bearer" && name != "pyro4_keys" {
 			users[name] = attr
 		}
 	}
 	for _, inner := range b.Body.Blocks {
-		if inner.Type == "cert" {
+		switch inner.Type {
+		case "cert":
 			proofs++
 			r.cert(who, inner)
+		case "oidc":
+			proofs++
+			r.oidc(who, inner)
 		}
 	}
 	if proofs == 0 {
 		r.Problems.Add(b.TypeRange,
-			`write user = "name", uid = 1000, host_user = true, keys = ["file"] or cert { … }`, "principal %q has "+
-				"no proof", name)
+			`write user = "name", uid = 1000, host_user = true, keys = ["file"], bearer = ["file"], cert { … } or `+
+				`oidc { … }`, "principal %q has no proof", name)
 		return
 	}
 	r.def.Keys = append(r.def.Keys, r.keyFiles(who, a, "keys")...)
+	r.def.BearerKeys = append(r.def.BearerKeys, r.keyFiles(who, a, "bearer")...)
 	r.def.LegacyKeys = append(r.def.LegacyKeys, r.keyFiles(who, a, "pyro4_keys")...)
 	switch len(users) {
 	case 0:
@@ -65,6 +73,12 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	default:
 		r.Problems.Add(b.TypeRange, "", "principal %q must have only one of user, uid and host_user", name)
 	}
+}
+
+// isWebhook reports whether a name is that of a webhook's principal.
+func isWebhook(who object.Principal) bool {
+	_, yes := who.Webhook()
+	return yes
 }
 
 // validPrincipal reports whether s is a valid name of a principal: ASCII that is unambiguous in a log.
@@ -118,8 +132,7 @@ func (r *reader) keyFiles(who object.Principal, a syntax.Attributes, name string
 			continue
 		}
 		same := func(k policy.KeyFile) bool { return k.Path == path }
-		if slices.ContainsFunc(r.def.Keys, same) || slices.ContainsFunc(r.def.LegacyKeys, same) ||
-			slices.ContainsFunc(out, same) {
+		if slices.ContainsFunc(slices.Concat(r.def.Keys, r.def.BearerKeys, r.def.LegacyKeys, out), same) {
 			r.Problems.Add(e.At, "", "%s: %q is already a key file of a principal", name, e.Text)
 			continue
 		}

@@ -78,7 +78,8 @@ func (r *reader) secretFile(e syntax.Element, name string) string {
 			return ""
 		}
 	}
-	if path == r.identity || slices.ContainsFunc(r.def.Keys, same) || slices.ContainsFunc(r.def.LegacyKeys, same) {
+	if path == r.identity ||
+		slices.ContainsFunc(slices.Concat(r.def.Keys, r.def.BearerKeys, r.def.LegacyKeys), same) {
 		r.Problems.Add(e.At, "", "%s: %q is a key file and cannot be a secret of scripts", name, e.Text)
 		return ""
 	}

@@ -12,7 +12,8 @@ import (
 
 // test reads a test block and runs it. It is read after all rules. A file with a failing test does not load.
 func (r *reader) test(name string, b *hclsyntax.Block) {
-	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "address", "uid", "time")
+	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "gateway", "claims",
+		"address", "uid", "time")
 	r.Require(b, a, "principal", "call", "want")
 	t := policy.TestResult{Name: name, Where: r.Where(b.TypeRange)}
 	who, at, ok := r.Text(a, "principal")
@@ -75,6 +76,9 @@ func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) policy.Query {
 		if err := g.Set(name, s); err != nil {
 			r.Problems.Add(a[name].Expr.Range(), err.Error(), "%s: %q is not valid", name, s)
 		}
+	}
+	if a["claims"] != nil {
+		g.SetClaims(r.claims(a, "claims"))
 	}
 	for _, inner := range b.Body.Blocks {
 		if inner.Type != "cert" {

@@ -1,8 +1,12 @@
-// Package keyfile reads and writes files of keys of the HMAC channel.
+// Package keyfile reads and writes files of keys of the HMAC channel and of bearer keys.
 //
 // A key file is text. Empty lines and lines that begin with '#' are ignored; each other line is a key:
 //
-//	hearth-key-1 <id> <32 bytes, base64url without padding> <creation time, RFC 3339, UTC>
+//	hearth-key-1    <id> <32 bytes, base64url without padding> <creation time, RFC 3339, UTC>
+//	hearth-bearer-1 <id> <SHA-256 of the token, likewise>      <creation time>
+//
+// Fields are separated by one space. All keys of a file are of one kind. A file of bearer keys cannot be used by a
+// client: only the holder of a token has it.
 //
 // The newest key is first. Clients use the first key, hosts accept all keys. To rotate a key, add a new one at the top,
 // distribute it and remove the old one.
@@ -31,13 +35,18 @@ const (
 	maxIDBytes   = 64
 )
 
-const lineMagic = "hearth-key-1"
+// First fields of lines.
+const (
+	lineMagic   = "hearth-key-1"
+	bearerMagic = "hearth-bearer-1"
+)
 
 // Key is a key. Its formatted text contains its id only.
 type Key struct {
 	ID      string
-	Secret  [32]byte
+	Secret  [32]byte // of a bearer key: SHA-256 of its token
 	Created time.Time
+	Bearer  bool // bearer key
 }
 
 // Format implements [fmt.Formatter] for every verb.
@@ -98,8 +107,9 @@ func parse(name string, text []byte) ([]Key, error) {
 
 func parseLine(line string) (k Key, err error) {
 	f := strings.Split(line, " ")
-	if len(f) != 4 || f[0] != lineMagic {
-		return k, errors.New("not a key: a line has " + lineMagic + ", id, secret and time, separated by single spaces")
+	if len(f) != 4 || f[0] != lineMagic && f[0] != bearerMagic {
+		return k, errors.New("not a key: a line has " + lineMagic + " or " + bearerMagic +
+			", id, secret and time, separated by single spaces")
 	}
 	if !validID(f[1]) {
 		return k, errors.New("the key's id is not 1 to 64 letters, digits, '.', '_' and '-'")
@@ -112,15 +122,39 @@ func parseLine(line string) (k Key, err error) {
 	if err != nil || !strings.HasSuffix(f[3], "Z") {
 		return k, fmt.Errorf("the time of key %s is not like 2026-01-31T12:00:00Z", f[1])
 	}
-	return Key{ID: f[1], Secret: [32]byte(secret), Created: made}, nil
+	return Key{ID: f[1], Secret: [32]byte(secret), Created: made, Bearer: f[0] == bearerMagic}, nil
 }
 
 // ErrLines reports that a file was read and some of its lines are not keys.
 var ErrLines = errors.New("not every line is a key")
 
-// Read reads a key file. Only this process's user may have access to it. The error names the file and, if possible, the
-// command that fixes it. If it wraps ErrLines, the keys of the correct lines are returned.
+// Read reads a file of keys of the HMAC channel. Only this process's user may have access to it. The error names the
+// file and, if possible, the command that fixes it. If it wraps ErrLines, the keys of the correct lines are returned.
 func Read(path string) ([]Key, error) {
+	return readKind(path, false, "is a bearer key: name the file in bearer of its principal")
+}
+
+// ReadBearer is Read for a file of bearer keys.
+func ReadBearer(path string) ([]Key, error) {
+	return readKind(path, true, "is a key of the HMAC channel: name the file in keys of its principal")
+}
+
+// readKind reads a file with keys of one kind. other describes a key of the other kind.
+func readKind(path string, bearer bool, other string) ([]Key, error) {
+	keys, err := ReadAny(path)
+	if err != nil && !errors.Is(err, ErrLines) {
+		return nil, err
+	}
+	for _, k := range keys {
+		if k.Bearer != bearer {
+			err = errors.Join(err, &linesError{fmt.Errorf("%s: key %s %s", path, k.ID, other)})
+		}
+	}
+	return slices.DeleteFunc(keys, func(k Key) bool { return k.Bearer != bearer }), err
+}
+
+// ReadAny is Read for a file of keys of either kind.
+func ReadAny(path string) ([]Key, error) {
 	text, err := safefile.Read(path, maxFileBytes)
 	if err != nil {
 		return nil, err
@@ -149,8 +183,11 @@ func Ensure(path string) error {
 // Create writes a new key file. If it exists, the error wraps fs.ErrExist. A missing folder is created for this
 // process's user only.
 func Create(path string, keys ...Key) error {
-	return safefile.Create(path,
-		appendKeys([]byte("# Keys of the HMAC channel: a secret. The first is the one to use.\n"), keys), 0o600)
+	head := "# Keys of the HMAC channel: a secret. The first is the one to use.\n"
+	if len(keys) > 0 && keys[0].Bearer {
+		head = "# Bearer keys: id and SHA-256 of the token, which is stored nowhere.\n"
+	}
+	return safefile.Create(path, appendKeys([]byte(head), keys), 0o600)
 }
 
 // Update replaces the keys of a file. If path is a link, its target is replaced, because hosts may use another name.
@@ -204,7 +241,11 @@ func appendKeys(b []byte, keys []Key) []byte {
 		b = append(b, '\n')
 	}
 	for _, k := range keys {
-		b = fmt.Appendf(b, "%s %s %s %s\n", lineMagic, k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]),
+		magic := lineMagic
+		if k.Bearer {
+			magic = bearerMagic
+		}
+		b = fmt.Appendf(b, "%s %s %s %s\n", magic, k.ID, base64.RawURLEncoding.EncodeToString(k.Secret[:]),
 			k.Created.Format(time.RFC3339Nano))
 	}
 	return b

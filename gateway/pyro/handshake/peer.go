@@ -42,6 +42,7 @@ func (p *Peer) Init(l *transport.Listener, name string) { p.listener, p.name = l
 // identify sets the identity that the peer of a channel has proven.
 func (p *Peer) identify(ch *transport.Channel, snap *snapshot.Snapshot) {
 	p.Caller.Peer, p.Caller.Principal = ch.Peer, snap.Credentials.Principal(ch.Peer)
+	p.Caller.Peer.Gateway = object.GatewayPyro
 	local := p.listener.Addr() // of a Unix socket
 	if !strings.HasPrefix(local, "unix:") {
 		local = ch.LocalAddr().String()

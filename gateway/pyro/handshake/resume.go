@@ -49,6 +49,7 @@ func (p *Peer) Resume(nc net.Conn, id Identity, snap *snapshot.Snapshot) (*trans
 		return nil, err
 	}
 	p.Caller.Peer, p.Caller.Principal = ch.Peer, snap.Credentials.Principal(ch.Peer)
+	p.Caller.Peer.Gateway = object.GatewayPyro
 	if p.Caller.Principal != id.Principal {
 		return nil, fmt.Errorf("the peer is not %s under the policy now", id.Principal)
 	}

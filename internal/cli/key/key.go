@@ -1,7 +1,8 @@
-// Package key has the commands for key files of the HMAC channel: hearth key new, list, rotate and revoke.
+// Package key has the commands for files of HMAC and bearer keys: hearth key new, list, rotate and revoke.
 //
 // Package transport/keyfile has the format of the files and their atomic update. A file is never overwritten by a new
-// one, and no command prints the secret of a key. A running host reads a changed file within a second.
+// one. The token of a new bearer key is printed once, and no other command prints a secret. A running host reads a
+// changed file within a second.
 package key
 
 import (
@@ -25,11 +26,16 @@ import (
 	"github.com/hearthhost/hearth/transport/keyfile"
 )
 
-const keyLong = `Create and manage key files of the HMAC channel. A key authenticates a principal: the host's
-policy names the file in keys = ["…"] of the principal, and its client has a copy. Any user who
-can read the file is that principal, so it has mode 0600 and belongs to the user who reads it.
+const keyLong = `Create and manage key files. A key authenticates a principal.
 
-A file may hold several keys. Clients use the first; the host accepts all. To rotate
+A key of the HMAC channel: the host's policy names the file in keys = ["…"] of the principal, and
+its client has a copy. Any user who can read the file is that principal, so it has mode 0600 and
+belongs to the user who reads it.
+
+A bearer key (--bearer), for HTTP: the policy names the file in bearer = ["…"] of the principal. The
+client sends the key's token in each request. The file has the token's SHA-256 only.
+
+A file may hold several keys of one kind. Clients use the first; the host accepts all. To rotate
 without a failed call: hearth key rotate, copy the file to the client, then hearth key
 revoke the old id. A running host applies the change within a second.`
 
@@ -37,9 +43,10 @@ revoke the old id. A running host applies the change within a second.`
 func Command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
-		Short: "Create, list, rotate and revoke keys of the HMAC channel",
+		Short: "Create, list, rotate and revoke HMAC and bearer keys",
 		Long:  keyLong,
 		Example: `  hearth key new keys/alice.key
+  hearth key new --bearer keys/ci.bearer
   hearth key rotate keys/alice.key
   hearth key list keys/*.key`,
 		Args: cli.NoSuchCommand,
@@ -51,15 +58,20 @@ func Command() *cobra.Command {
 
 func newKeyNew() *cobra.Command {
 	var id string
+	var bearer bool
 	cmd := &cobra.Command{
 		Use:   "new FILE",
 		Short: "Write a new key file",
 		Long: `Write a new file with one key. An existing file is never overwritten. Missing folders are
-created with mode 0700.`,
-		Example: `  hearth key new keys/alice.key`,
-		Args:    cli.ExactArgs("FILE"),
+created with mode 0700.
+
+With --bearer, standard output is the token of the key, and nothing else. It is shown once: the
+file has its SHA-256 only.`,
+		Example: `  hearth key new keys/alice.key
+  hearth key new --bearer keys/ci.bearer`,
+		Args: cli.ExactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := makeKey(args[0], id)
+			k, token, err := makeKey(args[0], id, bearer)
 			if err != nil {
 				return err
 			}
@@ -67,6 +79,15 @@ created with mode 0700.`,
 				return fmt.Errorf("%s exists and was not changed; hearth key rotate adds a key to it", args[0])
 			} else if err != nil {
 				return fmt.Errorf("writing a key file: %w", err)
+			}
+			if bearer {
+				w := cmd.ErrOrStderr()
+				fmt.Fprintf(w, "wrote %s with bearer key %s\n", args[0], k.ID)
+				fmt.Fprintf(w, "next: bearer = [%q] in a principal of policy.hcl, and a listener with "+
+					"protocol = \"http\";\n", args[0])
+				fmt.Fprintf(w, "      its client sends \"Authorization: Bearer TOKEN\". The token is shown once:\n")
+				fmt.Fprintln(cmd.OutOrStdout(), token)
+				return nil
 			}
 			w := cmd.OutOrStdout()
 			fmt.Fprintf(w, "wrote %s with key %s\n", args[0], k.ID)
@@ -78,28 +99,34 @@ created with mode 0700.`,
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "the key's id (default: the file's name and eight random digits)")
+	cmd.Flags().BoolVar(&bearer, "bearer", false, "make a bearer key, for HTTP, and print its token")
 	return cmd
 }
 
-// makeKey creates a key for a file.
-func makeKey(path, id string) (keyfile.Key, error) {
+// makeKey creates a key for a file. token is the token of a bearer key.
+func makeKey(path, id string, bearer bool) (k keyfile.Key, token string, err error) {
 	if id == "" {
 		var b [4]byte
 		_, _ = rand.Read(b[:]) // never fails
 		base := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 		id = base + "-" + hex.EncodeToString(b[:])
 	}
-	k, err := keyfile.New(id, time.Now())
-	if err != nil {
-		return k, cli.Usagef("%w; use --id for another id", err)
+	if bearer {
+		k, token, err = keyfile.NewBearer(id, time.Now())
+	} else {
+		k, err = keyfile.New(id, time.Now())
 	}
-	return k, nil
+	if err != nil {
+		return k, "", cli.Usagef("%w; use --id for another id", err)
+	}
+	return k, token, nil
 }
 
 // listedKey is a row of hearth key list.
 type listedKey struct {
 	File    string    `json:"file"`
 	ID      string    `json:"id"`
+	Kind    string    `json:"kind"` // "hmac" or "bearer"
 	Created time.Time `json:"created"`
 	First   bool      `json:"first"` // clients use this key
 }
@@ -122,12 +149,16 @@ error and make the exit code 1; the other files are listed.`,
 			rows := []listedKey{}
 			var problems []error
 			for _, path := range args {
-				keys, err := keyfile.Read(path)
+				keys, err := keyfile.ReadAny(path)
 				if err != nil {
 					problems = append(problems, err)
 				}
 				for i, k := range keys {
-					rows = append(rows, listedKey{path, k.ID, k.Created, i == 0})
+					kind := "hmac"
+					if k.Bearer {
+						kind = "bearer"
+					}
+					rows = append(rows, listedKey{path, k.ID, kind, k.Created, i == 0 && !k.Bearer})
 				}
 			}
 			if len(rows) > 0 || asJSON || len(problems) == 0 {
@@ -147,29 +178,34 @@ func printKeys(w io.Writer, rows []listedKey, asJSON bool) error {
 		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "FILE\tID\tCREATED\tAGE\tUSED BY")
+	fmt.Fprintln(tw, "FILE\tID\tKIND\tCREATED\tAGE\tUSED BY")
 	for _, r := range rows {
 		users := "hosts"
 		if r.First {
 			users = "clients and hosts"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n",
-			r.File, r.ID, r.Created.Format(time.DateOnly), display.Days(time.Since(r.Created)), users)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			r.File, r.ID, r.Kind, r.Created.Format(time.DateOnly), display.Days(time.Since(r.Created)), users)
 	}
 	return tw.Flush()
 }
 
 func newKeyRotate() *cobra.Command {
 	var id string
+	var bearer bool
 	cmd := &cobra.Command{
 		Use:   "rotate FILE",
 		Short: "Add a new first key to a file; the others stay valid",
 		Long: `Add a new first key to a file: clients use the first key. The host still accepts the others, so no
-call fails before the client has the new file.`,
+call fails before the client has the new file. In a file of bearer keys the new key is one too, and
+standard output is its token, shown once; --bearer is needed if the file has no key.`,
 		Example: `  hearth key rotate keys/alice.key`,
 		Args:    cli.ExactArgs("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := makeKey(args[0], id)
+			if keys, err := keyfile.ReadAny(args[0]); err == nil && len(keys) > 0 {
+				bearer = keys[0].Bearer
+			}
+			k, token, err := makeKey(args[0], id, bearer)
 			if err != nil {
 				return err
 			}
@@ -188,7 +224,18 @@ call fails before the client has the new file.`,
 				return fmt.Errorf("rotating: %w", err)
 			}
 			w := cmd.OutOrStdout()
+			if bearer {
+				w = cmd.ErrOrStderr()
+			}
 			fmt.Fprintf(w, "%s: key %s is the first key now\n", args[0], k.ID)
+			if bearer {
+				if len(old) > 0 {
+					fmt.Fprintf(w, "next: give the token to its client, then: hearth key revoke %s %s\n",
+						shell.Path(args[0]), strings.Join(old, " "))
+				}
+				fmt.Fprintln(cmd.OutOrStdout(), token)
+				return nil
+			}
 			if len(old) > 0 {
 				fmt.Fprintf(w, "next: copy the file to its client, then: hearth key revoke %s %s\n",
 					shell.Path(args[0]), strings.Join(old, " "))
@@ -197,6 +244,7 @@ call fails before the client has the new file.`,
 		},
 	}
 	cmd.Flags().StringVar(&id, "id", "", "the new key's id (default: the file's name and eight random digits)")
+	cmd.Flags().BoolVar(&bearer, "bearer", false, "add a bearer key to a file without keys")
 	return cmd
 }
 

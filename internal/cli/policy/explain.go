@@ -35,6 +35,8 @@ type explainFlags struct {
 	who   string
 	rules bool
 	given map[string]*string
+
+	claims []string // NAME=VALUE
 }
 
 func newPolicyExplain() *cobra.Command {
@@ -108,13 +110,17 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 	fl.BoolVar(&f.rules, "rules", false, "list the rules about the principal instead of its access")
 	for name, usage := range map[string]string{
 		"channel": "decide for a caller on this channel: unix, tcp, tls or hmac",
-		"auth":    "decide for a caller with this authentication method: peer, hmac, cert or pyro4-hmac",
+		"auth": "decide for a caller with this authentication method: peer, hmac, cert, pyro4-hmac, bearer, " +
+			"oidc or webhook",
+		"gateway": "decide for a caller of this gateway: pyro, http, mcp, webhook or object",
 		"address": "decide for a caller at this address",
 		"uid":     "decide for a caller with this user id",
 		"time":    `decide at this time, as "2027-01-31T18:00:00Z"`,
 	} {
 		f.given[name] = fl.String(name, "", usage)
 	}
+	fl.StringArrayVar(&f.claims, "claim", nil, "decide for a caller whose token has this `NAME=VALUE`; repeat it for "+
+		"more, and for the elements of a list")
 	f.Add(cmd)
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
@@ -131,7 +137,23 @@ func (f *explainFlags) attributes(cmd *cobra.Command) (g policy.Query, some bool
 			return g, false, cli.Usagef("--%s %s: %w", name, *f.given[name], err)
 		}
 	}
-	return g, some, nil
+	if len(f.claims) == 0 {
+		return g, some, nil
+	}
+	claims := map[string]object.Claim{}
+	for _, s := range f.claims {
+		name, value, ok := strings.Cut(s, "=")
+		if !ok || name == "" {
+			return g, false, cli.Usagef("--claim %s: write NAME=VALUE", s)
+		}
+		if c, ok := claims[name]; ok {
+			claims[name] = object.Claim{List: append(c.All(), value)}
+		} else {
+			claims[name] = object.Claim{Text: value}
+		}
+	}
+	g.SetClaims(claims)
+	return g, true, nil
 }
 
 // question is a query to a policy.

@@ -69,8 +69,8 @@ func authMethods(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, loca
 	var out []string
 	for _, e := range list {
 		switch {
-		case !slices.Contains(object.AuthMethods, e.Text):
-			r.Problems.Add(e.At, problem.OneOf(e.Text, object.AuthMethods),
+		case !slices.Contains(object.ConnectionMethods, e.Text):
+			r.Problems.Add(e.At, problem.OneOf(e.Text, object.ConnectionMethods),
 				"identify: unknown authentication method %q",
 				e.Text)
 		case e.Text == object.AuthPeer && !local:
