@@ -215,12 +215,26 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 
 // finish calls the function on the stack with its n arguments and writes its result.
 func (s *State) finish(r *Request, n int) (Outcome, error) {
+	s.last = r.Kind == object.Invoke && !r.Once // the reply of Once is in the batch of the writes
 	raised, limit := s.run(n)
+	s.last = false
 	if limit != nil {
 		return Outcome{}, limit
 	}
 	if raised != nil {
 		return s.writeRaised(r, raised.Value)
+	}
+	if s.durable.Deferred() {
+		sum, raised, failed := s.durable.FlushDeferred(s.ctx)
+		switch {
+		case failed != nil:
+			s.broken = failed
+			return Outcome{}, failed
+		case raised != nil:
+			return s.writeException(r, raised.Class, []lua.Value{lua.String(raised.Msg)})
+		}
+		s.l.SetTop(0)
+		s.l.Push(lua.Number(float64(sum)))
 	}
 	if r.Kind == object.Set {
 		return Outcome{}, r.Result.Null()

@@ -35,6 +35,7 @@ type State struct {
 	exceptions *exception.Converter
 	proxies    *proxy.Library
 	durable    *durable.Library
+	last       bool // a method runs whose results are the reply, see durable.Config.Last
 
 	modules *modules.Loader
 
@@ -112,6 +113,7 @@ func (p *Program) emptyState() *State {
 		Meter:     s.meter,
 		Build:     s.build,
 		Encode:    s.enc,
+		Last:      func(L *lua.Thread) bool { return s.last && L.Last() },
 		Running:   s.running,
 		Once:      func() bool { return s.req != nil && s.req.Once },
 	})

@@ -22,8 +22,14 @@ type recordedStore struct {
 	lockMu  sync.RWMutex
 	fail    error
 	key     string // idempotency key of the running call
+	reads   int // calls of Get
 	commits []*store.Batch
 	events  *[]string
+}
+
+func (s *recordedStore) Get(ctx context.Context, id object.ID, key string) (store.Item, error) {
+	s.reads++
+	return s.Engine.Get(ctx, id, key)
 }
 
 func (s *recordedStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
@@ -456,5 +462,51 @@ func TestOnce(t *testing.T) {
 	other, _ := storeState(t, "call", boxSource)
 	if _, err := other.Call(t.Context(), &Request{Method: "get", Once: true}); err != errNotOnce {
 		t.Errorf("an object of mode call: %v", err)
+	}
+}
+
+// TestLastIncrement increments keys in methods that end with it: the host adds in the commit, and nothing is read.
+// Elsewhere the sum is required before the script continues.
+func TestLastIncrement(t *testing.T) {
+	s, st := storeState(t, "single", `
+local function helper(k) return s.increment(k, 2) end
+function Box.expose:last(k) return s.increment(k) end
+function Box.expose:helped(k) return helper(k) end
+function Box.expose:after(k) s.put("other", "x") return s.increment(k) end
+function Box.expose:pair(k) return s.increment(k), 1 end
+function Box.expose:caught(k) return pcall(s.increment, k) end
+function Box.expose:thread(k) return coroutine.wrap(function() return s.increment(k) end)() end
+function Box.expose:moved(k) return s.transaction(function() return s.increment(k) end) end
+function Box.expose:read(k) s.get(k) return s.increment(k) end
+function Box.expose:twice(k) s.increment(k) return s.increment(k) end
+function Box.expose:own(k) s.put(k, 40) return s.increment(k) end
+function Box.expose:bad(k) s.put("third", "y") return s.increment(k) end
+function Box.expose:total(k) return (s.get(k)) end
+`)
+	for _, tc := range []struct {
+		method, want string
+		reads        int
+	}{
+		{"last", "1", 0}, {"helped", "3", 0}, {"after", "4", 0}, {"pair", "[5, 1]", 1}, {"caught", "[true, 6]", 1},
+		{"thread", "7", 1}, {"moved", "8", 1}, {"read", "9", 2}, {"twice", "11", 1}, {"own", "41", 0}, {"total", "41", 1},
+	} {
+		reads, commits := st.reads, len(st.commits)
+		wantStore(t, s, tc.want, tc.method, "n")
+		if n := st.reads - reads; n != tc.reads {
+			t.Errorf("%s reads %d times, want %d", tc.method, n, tc.reads)
+		}
+		if n := len(st.commits) - commits; n != 1 && tc.method != "total" {
+			t.Errorf("%s commits %d times", tc.method, n)
+		}
+	}
+	wantStore(t, s, `! TypeError: store: the value of "other" is not an integer…`, "bad", "other")
+	wantStore(t, s, `"x"`, "total", "other")
+	wantStore(t, s, "null", "total", "third") // the writes of a method that fails are dropped
+	st.fail = store.ErrFenced
+	if got, err := callStore(t, s, "last", "n"); err == nil || !strings.Contains(object.SafeText(err), "not stored") {
+		t.Errorf("an increment that fails returns %s, %v", got, err)
+	}
+	if _, err := callStore(t, s, "total", "n"); err == nil {
+		t.Error("the instance answers calls after a failed commit")
 	}
 }

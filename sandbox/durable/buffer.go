@@ -12,6 +12,7 @@ type buffer struct {
 	values   [][]byte         // values of the keys after each write; nil: the key is missing
 	last     map[string]int   // index of the last write of each key
 	bytes    int              // of keys and values
+	deferred bool             // the last write is an increment whose result is not known
 	versions map[string]int64 // versions that the call has read, of keys as they are committed
 }
 
@@ -62,6 +63,7 @@ func (b *buffer) truncate(n int) {
 	clear(b.writes[n:])
 	clear(b.values[n:])
 	b.writes, b.values = b.writes[:n], b.values[:n]
+	b.deferred = false
 	clear(b.last)
 	for i := range b.writes {
 		b.last[b.writes[i].Key] = i

@@ -45,6 +45,8 @@ type Config struct {
 	Encode    *convert.Encoder // writes values; free while Lua runs
 	// Once reports whether the running call is executed at most once.
 	Once func() bool
+	// Last reports whether the results of the native function that runs in L are those of the running call.
+	Last func(L *lua.Thread) bool
 	// Running returns the context of the running call, and nil while the script is loaded. Exclusive reports that the
 	// object has one instance, which serves no other call meanwhile.
 	Running func() (ctx context.Context, exclusive bool)
@@ -113,9 +115,20 @@ func (lib *Library) Flush(ctx context.Context) *object.Error {
 		lib.buffer.reset() // an operator may write before the next section: versions are read again
 		return nil
 	}
-	_, err := lib.commit(ctx, &store.Batch{Writes: lib.buffer.writes, Answer: lib.answer})
+	_, err := lib.commitBuffer(ctx)
+	return failure(err)
+}
+
+// commitBuffer commits the buffered writes and drops them.
+func (lib *Library) commitBuffer(ctx context.Context) (store.Result, error) {
+	r, err := lib.commit(ctx, &store.Batch{Writes: lib.buffer.writes, Answer: lib.answer})
 	lib.buffer.reset()
 	lib.answer = nil
+	return r, err
+}
+
+// failure returns the error of a call whose writes could not be committed, nil if err is nil.
+func failure(err error) *object.Error {
 	if err == nil {
 		return nil
 	}
@@ -129,6 +142,26 @@ func (lib *Library) Flush(ctx context.Context) *object.Error {
 		failed = object.Errorf(object.CodeOf(err), "store: the call ended while its state was written; stored: unknown")
 	}
 	return failed
+}
+
+// Deferred reports whether the last buffered write is an increment whose result is that of the running call. The
+// script has returned 0 in its place.
+func (lib *Library) Deferred() bool { return lib.buffer.deferred }
+
+// FlushDeferred is Flush with a deferred increment, and returns its integer. raised is the error that the increment
+// would have raised in the script: nothing is committed then.
+func (lib *Library) FlushDeferred(ctx context.Context) (sum int64, raised, failed *object.Error) {
+	r, err := lib.commitBuffer(ctx)
+	if e, ok := errors.AsType[*object.Error](err); ok && e.Class == store.ClassType {
+		return 0, e, nil
+	}
+	if err == nil && len(r.Integers) == 0 {
+		err = errors.New("store: the result of an increment is missing")
+	}
+	if err != nil {
+		return 0, nil, failure(err)
+	}
+	return r.Integers[len(r.Integers)-1], nil, nil
 }
 
 // commit commits a batch of the object. Calls that overlap do not commit while one of them is in a transaction.
@@ -399,8 +432,17 @@ func (lib *Library) increment(L *lua.Thread) int {
 		L.Push(lua.Number(float64(lib.commitIncrement(L, w))))
 		return 1
 	}
+	own := lib.buffer.find(key)
+	if _, read := lib.buffer.versions[key]; own == nil && !read && !lib.inside && lib.cfg.Last(L) {
+		// The script ends here: the host adds in the commit, and no read is required.
+		L.Charge(readSteps)
+		lib.write(L, w, nil)
+		lib.buffer.deferred = true
+		L.Push(lua.Number(0))
+		return 1
+	}
 	var base []byte
-	if own := lib.buffer.find(key); own != nil {
+	if own != nil {
 		base = own.value
 	} else {
 		it := lib.read(L, key)

@@ -3,6 +3,8 @@ package lua
 import (
 	"fmt"
 	"strings"
+
+	"github.com/hearthhost/hearth/sandbox/lua/code"
 )
 
 // throw raises a value without calling the handler.
@@ -97,6 +99,16 @@ func (L *Thread) callName(ci *frame) (kind, name string) {
 	}
 	L.chargeNames(caller)
 	return caller.fn.proto.CallName(caller.pc - 1)
+}
+
+// Last reports whether the function of the run calls the running native function last: the results of the native
+// function are those of the run.
+func (L *Thread) Last() bool {
+	caller := L.ci.prev
+	if caller == nil || caller.fn == nil || caller.fn.proto == nil || caller.prev == nil || caller.prev.prev != nil {
+		return false
+	}
+	return L == L.vm.Main && caller.fn.proto.code[max(caller.pc-1, 0)].Op() == code.TailCall
 }
 
 // Level describes a running function.

@@ -8,6 +8,7 @@ import (
 const (
 	ClassFull     = "StoreFull"     // a quota is reached
 	ClassConflict = "StoreConflict" // a key has another version than required
+	ClassType     = "TypeError"     // a value is not an integer, see [Increment]
 )
 
 // ErrFenced is the error of a commit after another process has taken the ownership of the store. Nothing is stored.
@@ -60,7 +61,7 @@ func Full(what, limit string, max int64) error {
 func NotInteger(key string) error {
 	e := object.Errorf(object.CodeInvalid, "store: the value of %s is not an integer of at most 2^53; not stored",
 		Shown(key))
-	e.Class = "TypeError"
+	e.Class = ClassType
 	return e
 }
 
