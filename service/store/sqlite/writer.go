@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"sync"
 	"time"
@@ -60,7 +61,8 @@ const (
 // newWriter starts the writer of a file whose store the process owns. The connection belongs to it.
 func newWriter(f *file, conn *sql.Conn) (*writer, error) {
 	w := &writer{f: f, conn: conn, cache: apply.NewCache(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
-	if err := w.stmt.Prepare(conn, selectOwner); err != nil {
+	err := conn.Raw(func(dc any) error { return w.stmt.Prepare(dc.(driver.ConnPrepareContext), selectOwner) })
+	if err != nil {
 		return nil, err
 	}
 	go w.run()
@@ -139,6 +141,7 @@ func (w *writer) settle(ctx context.Context, id object.ID) error {
 func (w *writer) run() {
 	defer close(w.ended)
 	defer w.conn.Close() //nolint:errcheck // it returns the connection to its pool
+	defer func() { _ = w.conn.Raw(func(any) error { return w.stmt.Close() }) }()
 	for {
 		group := w.take()
 		if group == nil {
@@ -263,22 +266,27 @@ func (w *writer) recover() error {
 
 // transact commits a group in one transaction. It sets the results of the batches. An error means that none is stored;
 // if uncertain is set, some may be.
-func (w *writer) transact(group []*commit) (err error) {
-	ctx := context.Background() // a commit that has begun is not given up: its outcome would be unknown
-	if _, err := w.stmt.Begin.ExecContext(ctx); err != nil {
+func (w *writer) transact(group []*commit) error {
+	return w.conn.Raw(func(any) error { return w.transactRaw(group) })
+}
+
+// transactRaw is transact while the writer has the driver's connection. Its statements have no context: a commit that
+// has begun is not given up, since its outcome would be unknown.
+func (w *writer) transactRaw(group []*commit) (err error) {
+	if err := w.stmt.Begin.Exec(); err != nil {
 		return err
 	}
 	committed := false
 	defer func() {
 		if !committed {
 			w.cache.Clear()
-			_, failed := w.stmt.Rollback.ExecContext(ctx)
+			failed := w.stmt.Rollback.Exec()
 			if failed != nil && err == nil {
 				err = failed
 			}
 		}
 	}()
-	o, err := readOwner(w.stmt.Owner.QueryRowContext(ctx))
+	o, err := w.owner()
 	if err != nil {
 		return err
 	}
@@ -321,13 +329,24 @@ func (w *writer) transact(group []*commit) (err error) {
 	if err := t.Finish(); err != nil {
 		return err
 	}
-	if _, err := w.stmt.Commit.ExecContext(ctx); err != nil {
+	if err := w.stmt.Commit.Exec(); err != nil {
 		// After a full disk or a failed write, the transaction is incomplete in the WAL.
 		w.uncertain = code(err)&0xff != sqlite3.SQLITE_FULL && code(err) != sqlite3.SQLITE_IOERR_WRITE
 		return err
 	}
 	committed = true
 	return nil
+}
+
+// owner reads the row of the owner.
+func (w *writer) owner() (o owner, err error) {
+	var released int64
+	err = w.stmt.Owner.Each(func(row []driver.Value) error {
+		return apply.Scan(row, &o.token.Epoch, &o.token.Node, &o.token.Incarnation, &released, &o.requested, &o.Writes,
+			&o.Bytes, &o.Keys, &o.latest)
+	})
+	o.released = released != 0
+	return o, err
 }
 
 // Purges of expired keys.
@@ -346,8 +365,7 @@ func (w *writer) checkpoint() {
 		return
 	}
 	w.pending = 0
-	var busy, frames, copied int
-	err := w.stmt.Checkpoint.QueryRowContext(context.Background()).Scan(&busy, &frames, &copied)
+	err := w.conn.Raw(func(any) error { return w.stmt.Checkpoint.Exec() })
 	if err != nil {
 		w.f.failure("checkpoint", err) //nolint:errcheck // it logs; the WAL keeps the state
 	}

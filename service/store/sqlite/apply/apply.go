@@ -4,9 +4,10 @@
 package apply
 
 import (
-	"context"
-	"database/sql"
+	"bytes"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/service/store"
@@ -14,50 +15,63 @@ import (
 
 // Statements are the prepared statements of a writer.
 type Statements struct {
-	Begin, Commit, Rollback, Checkpoint *sql.Stmt
+	Begin, Commit, Rollback, Checkpoint *Stmt
 
-	Owner                      *sql.Stmt // reads the row of the owner
-	setTotals                  *sql.Stmt
-	row, put, remove           *sql.Stmt
-	usage, setUsage            *sql.Stmt
-	seen, putSeen, removeSeen  *sql.Stmt
-	expiredRows, expiredAnswer *sql.Stmt
+	Owner                      *Stmt // reads the row of the owner
+	setTotals                  *Stmt
+	row, put, remove           *Stmt
+	usage, setUsage            *Stmt
+	seen, putSeen, removeSeen  *Stmt
+	expiredRows, expiredAnswer *Stmt
+}
+
+// all returns the fields and the texts of the statements. selectOwner is the text of Owner.
+func (s *Statements) all(selectOwner string) map[**Stmt]string {
+	return map[**Stmt]string{
+		&s.Begin:      `BEGIN IMMEDIATE`,
+		&s.Commit:     `COMMIT`,
+		&s.Rollback:   `ROLLBACK`,
+		&s.Checkpoint: `PRAGMA wal_checkpoint(PASSIVE)`,
+		&s.Owner:      selectOwner,
+		&s.setTotals:  `UPDATE owner SET writes = ?, bytes = ?, keys = ?, latest = ?`,
+		&s.row:        `SELECT value, version, expires FROM kv WHERE object = ? AND key = ?`,
+		&s.put: `INSERT INTO kv (object, key, value, version, expires) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires`,
+		&s.remove: `DELETE FROM kv WHERE object = ? AND key = ?`,
+		&s.usage:  `SELECT bytes, keys, answers FROM usage WHERE object = ?`,
+		&s.setUsage: `INSERT INTO usage (object, bytes, keys, answers) VALUES (?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET bytes = excluded.bytes, keys = excluded.keys, answers = excluded.answers`,
+		&s.seen: `SELECT sum, state, length(reply), expires FROM seen WHERE object = ? AND principal = ? AND key = ?`,
+		&s.putSeen: `INSERT INTO seen (object, principal, key, sum, state, exception, reply, expires)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET sum = excluded.sum, state = excluded.state, exception = excluded.exception,
+			reply = excluded.reply, expires = excluded.expires`,
+		&s.removeSeen:    `DELETE FROM seen WHERE object = ? AND principal = ? AND key = ?`,
+		&s.expiredRows:   `SELECT object, '', key, octet_length(value) FROM kv WHERE expires > 0 AND expires <= ? LIMIT ?`,
+		&s.expiredAnswer: `SELECT object, principal, key, length(reply) FROM seen WHERE expires <= ? LIMIT ?`,
+	}
 }
 
 // Prepare prepares the statements. selectOwner is the text of Owner.
-func (s *Statements) Prepare(conn *sql.Conn, selectOwner string) error {
-	for _, st := range []struct {
-		to   **sql.Stmt
-		text string
-	}{
-		{&s.Begin, `BEGIN IMMEDIATE`},
-		{&s.Commit, `COMMIT`},
-		{&s.Rollback, `ROLLBACK`},
-		{&s.Checkpoint, `PRAGMA wal_checkpoint(PASSIVE)`},
-		{&s.Owner, selectOwner},
-		{&s.setTotals, `UPDATE owner SET writes = ?, bytes = ?, keys = ?, latest = ?`},
-		{&s.row, `SELECT value, version, expires FROM kv WHERE object = ? AND key = ?`},
-		{&s.put, `INSERT INTO kv (object, key, value, version, expires) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET value = excluded.value, version = excluded.version, expires = excluded.expires`},
-		{&s.remove, `DELETE FROM kv WHERE object = ? AND key = ?`},
-		{&s.usage, `SELECT bytes, keys, answers FROM usage WHERE object = ?`},
-		{&s.setUsage, `INSERT INTO usage (object, bytes, keys, answers) VALUES (?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET bytes = excluded.bytes, keys = excluded.keys, answers = excluded.answers`},
-		{&s.seen, `SELECT sum, state, length(reply), expires FROM seen WHERE object = ? AND principal = ? AND key = ?`},
-		{&s.putSeen, `INSERT INTO seen (object, principal, key, sum, state, exception, reply, expires)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO UPDATE SET sum = excluded.sum, state = excluded.state, exception = excluded.exception,
-			reply = excluded.reply, expires = excluded.expires`},
-		{&s.removeSeen, `DELETE FROM seen WHERE object = ? AND principal = ? AND key = ?`},
-		{&s.expiredRows, `SELECT object, key, octet_length(value) FROM kv WHERE expires > 0 AND expires <= ? LIMIT ?`},
-		{&s.expiredAnswer, `SELECT object, principal, key, length(reply) FROM seen WHERE expires <= ? LIMIT ?`},
-	} {
+func (s *Statements) Prepare(conn driver.ConnPrepareContext, selectOwner string) error {
+	for to, text := range s.all(selectOwner) {
 		var err error
-		if *st.to, err = conn.PrepareContext(context.Background(), st.text); err != nil {
-			return err
+		if *to, err = PrepareStmt(conn, text); err != nil {
+			return errors.Join(err, s.Close())
 		}
 	}
 	return nil
+}
+
+// Close releases the statements.
+func (s *Statements) Close() (err error) {
+	for st := range s.all("") {
+		if *st != nil {
+			err = errors.Join(err, (*st).Close())
+			*st = nil
+		}
+	}
+	return err
 }
 
 // Totals are those of a store.
@@ -70,7 +84,6 @@ type Totals struct {
 // Transaction applies batches in one open transaction of SQLite.
 type Transaction struct {
 	*Statements
-	ctx     context.Context
 	now     int64
 	totals  *Totals
 	cache   *Cache
@@ -82,6 +95,7 @@ type Transaction struct {
 // objectUsage is a row of table usage.
 type objectUsage struct {
 	bytes, keys, answers int64
+	exists               bool // it is in the file
 	changed              bool
 }
 
@@ -89,7 +103,6 @@ type objectUsage struct {
 func New(s *Statements, totals *Totals, c *Cache, now int64) *Transaction {
 	return &Transaction{
 		Statements: s,
-		ctx:        context.Background(),
 		now:        now,
 		totals:     totals,
 		cache:      c,
@@ -108,8 +121,11 @@ func (t *Transaction) load(id object.ID) (*objectUsage, error) {
 		t.objects[id] = u
 		return u, nil
 	}
-	err := t.usage.QueryRowContext(t.ctx, string(id)).Scan(&u.bytes, &u.keys, &u.answers)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err := t.usage.Each(func(r []driver.Value) error {
+		u.exists = true
+		return Scan(r, &u.bytes, &u.keys, &u.answers)
+	}, string(id))
+	if err != nil {
 		return nil, err
 	}
 	t.objects[id] = u
@@ -121,7 +137,9 @@ func (t *Transaction) add(u *objectUsage, bytes, keys, answers int64) {
 	u.bytes += bytes
 	u.keys += keys
 	u.answers += answers
-	u.changed = true
+	if !u.exists || bytes != 0 || keys != 0 || answers != 0 {
+		u.changed = true
+	}
 	t.totals.Bytes += bytes
 	t.totals.Keys += keys
 	t.Changed = true
@@ -133,14 +151,37 @@ func (t *Transaction) Finish() error {
 		if !u.changed {
 			continue
 		}
-		if _, err := t.setUsage.ExecContext(t.ctx, string(id), u.bytes, u.keys, u.answers); err != nil {
+		if err := t.setUsage.Exec(string(id), u.bytes, u.keys, u.answers); err != nil {
 			return err
 		}
-		u.changed = false
+		u.exists, u.changed = true, false
 		t.cache.putUsage(id, *u)
 	}
-	_, err := t.setTotals.ExecContext(t.ctx, t.totals.Writes, t.totals.Bytes, t.totals.Keys, t.now)
-	return err
+	return t.setTotals.Exec(t.totals.Writes, t.totals.Bytes, t.totals.Keys, t.now)
+}
+
+// Scan copies the columns of a row: to an *int64, *string or *[]byte.
+func Scan(row []driver.Value, to ...any) error {
+	for i, v := range row {
+		ok := false
+		switch p := to[i].(type) {
+		case *int64:
+			*p, ok = v.(int64)
+		case *string:
+			*p, ok = v.(string)
+		case *[]byte:
+			switch v := v.(type) {
+			case string:
+				*p, ok = []byte(v), true
+			case []byte:
+				*p, ok = bytes.Clone(v), true
+			}
+		}
+		if !ok {
+			return fmt.Errorf("column %d of a row is a %T", i, v)
+		}
+	}
+	return nil
 }
 
 // row is a key during a batch.
@@ -158,11 +199,14 @@ func (t *Transaction) readRow(id object.ID, key string) (*row, error) {
 	at := place{id, key}
 	r, cached := t.cache.row(at)
 	if !cached {
-		err := t.row.QueryRowContext(t.ctx, string(id), key).Scan(&r.value, &r.version, &r.expires)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		err := t.row.Each(func(row []driver.Value) error {
+			r.had = true
+			return Scan(row, &r.value, &r.version, &r.expires)
+		}, string(id), key)
+		if err != nil {
 			return nil, err
 		}
-		if r.had = err == nil; r.had {
+		if r.had {
 			r.stored = itemBytes(key, r.value)
 		}
 		t.cache.putRow(at, r)
@@ -284,19 +328,21 @@ func (p *plan) checkAnswer() (failed, err error) {
 		return nil, nil
 	}
 	var sum []byte
-	var state store.AnswerState
-	var length, expires int64
-	err = p.t.seen.QueryRowContext(p.t.ctx, string(p.b.Object), string(a.Call.Principal), a.Call.Key).
-		Scan(&sum, &state, &length, &expires)
+	var state, length, expires int64
+	found := false
+	err = p.t.seen.Each(func(row []driver.Value) error {
+		found = true
+		return Scan(row, &sum, &state, &length, &expires)
+	}, string(p.b.Object), string(a.Call.Principal), a.Call.Key)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return nil, err
+	case !found:
 		if p.usage.answers >= store.MaxAnswers {
 			return store.TooManyAnswers(p.b.Object), nil
 		}
 		p.answers++
-	case err != nil:
-		return nil, err
-	case !store.Expired(expires, p.t.now) && (state != store.Begun || string(sum) != string(a.Sum[:])):
+	case !store.Expired(expires, p.t.now) && (store.AnswerState(state) != store.Begun || string(sum) != string(a.Sum[:])):
 		return store.Repeated(a.Call), nil
 	default:
 		p.bytes -= answerBytes(string(a.Call.Principal), a.Call.Key, length)
@@ -345,9 +391,9 @@ func (p *plan) write() error {
 		var err error
 		switch {
 		case r.value != nil:
-			_, err = t.put.ExecContext(t.ctx, id, key, string(r.value), r.version, r.expires)
+			err = t.put.Exec(id, key, string(r.value), r.version, r.expires)
 		case r.had:
-			_, err = t.remove.ExecContext(t.ctx, id, key)
+			err = t.remove.Exec(id, key)
 		}
 		if err != nil {
 			return err
@@ -365,8 +411,8 @@ func (p *plan) write() error {
 		if reply == nil {
 			reply = []byte{}
 		}
-		_, err := t.putSeen.ExecContext(t.ctx, id, string(a.Call.Principal), a.Call.Key, a.Sum[:], a.State, a.Exception,
-			reply, store.Expiry(t.now, a.TTL))
+		err := t.putSeen.Exec(id, string(a.Call.Principal), a.Call.Key, a.Sum[:], int64(a.State), a.Exception, reply,
+			store.Expiry(t.now, a.TTL))
 		if err != nil {
 			return err
 		}
@@ -386,12 +432,12 @@ type expired struct {
 
 // Purge removes at most n keys and n answers that have expired, and returns the number of the larger list.
 func (t *Transaction) Purge(n int) (removed int, err error) {
-	rows, err := t.collect(t.expiredRows, n, false)
+	rows, err := t.collect(t.expiredRows, n)
 	if err != nil {
 		return 0, err
 	}
 	for _, x := range rows {
-		if _, err := t.remove.ExecContext(t.ctx, x.object, x.key); err != nil {
+		if err := t.remove.Exec(x.object, x.key); err != nil {
 			return 0, err
 		}
 		t.cache.remove(place{object.ID(x.object), x.key})
@@ -401,12 +447,12 @@ func (t *Transaction) Purge(n int) (removed int, err error) {
 		}
 		t.add(u, -(int64(len(x.key)) + x.bytes + store.ItemBytes), -1, 0)
 	}
-	answers, err := t.collect(t.expiredAnswer, n, true)
+	answers, err := t.collect(t.expiredAnswer, n)
 	if err != nil {
 		return 0, err
 	}
 	for _, x := range answers {
-		if _, err := t.removeSeen.ExecContext(t.ctx, x.object, x.principal, x.key); err != nil {
+		if err := t.removeSeen.Exec(x.object, x.principal, x.key); err != nil {
 			return 0, err
 		}
 		u, err := t.load(object.ID(x.object))
@@ -419,22 +465,12 @@ func (t *Transaction) Purge(n int) (removed int, err error) {
 }
 
 // collect returns at most n expired rows.
-func (t *Transaction) collect(from *sql.Stmt, n int, answers bool) (list []expired, err error) {
-	rows, err := from.QueryContext(t.ctx, t.now, n)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // Err has the errors of reading
-	for rows.Next() {
+func (t *Transaction) collect(from *Stmt, n int) (list []expired, err error) {
+	err = from.Each(func(row []driver.Value) error {
 		var x expired
-		to := []any{&x.object, &x.key, &x.bytes}
-		if answers {
-			to = []any{&x.object, &x.principal, &x.key, &x.bytes}
-		}
-		if err := rows.Scan(to...); err != nil {
-			return nil, err
-		}
+		err := Scan(row, &x.object, &x.principal, &x.key, &x.bytes)
 		list = append(list, x)
-	}
-	return list, rows.Err()
+		return err
+	}, t.now, int64(n))
+	return list, err
 }
