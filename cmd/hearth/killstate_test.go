@@ -154,13 +154,24 @@ func (k *stateKill) acknowledge(id object.ID, who int, op porcupine.Operation, v
 	k.own[id][who]++
 }
 
+// repeat makes a call that can be repeated until it has an answer. On a disk that is busy with the files of other
+// programs, a call can exceed its time.
+func (k *stateKill) repeat(call func() (any, error)) (v any, err error) {
+	for begun := time.Now(); ; {
+		v, err = call()
+		if err == nil || time.Since(begun) > time.Minute || k.ctx.Err() != nil {
+			return v, err
+		}
+	}
+}
+
 // settle decides the calls whose outcome is unknown, and compares all counters with the history.
 func (k *stateKill) settle() {
 	c, err := hearth.New(hearth.Config{Address: "unix:" + k.unix})
 	check(k.t, err)
 	defer c.Close()
 	read := func(id object.ID, key string) int64 {
-		v, err := c.Object(id).Call(k.ctx, "get", key)
+		v, err := k.repeat(func() (any, error) { return c.Object(id).Call(k.ctx, "get", key) })
 		check(k.t, err)
 		n, ok := v.(int64)
 		if !ok {
@@ -175,7 +186,9 @@ func (k *stateKill) settle() {
 			}
 			k.open[o.id][who] = nil
 			if o.once {
-				v, err := c.Object(o.id).CallOnce(k.ctx, call.key, "add", []any{fmt.Sprint(who)}, nil)
+				v, err := k.repeat(func() (any, error) {
+					return c.Object(o.id).CallOnce(k.ctx, call.key, "add", []any{fmt.Sprint(who)}, nil)
+				})
 				if err != nil {
 					k.t.Fatalf("%s: the call %s is repeated: %v", o.id, call.key, err)
 				}
@@ -272,6 +285,9 @@ permit "the tests may call" {
 		}
 		killed[what]++
 		k.round(what)
+		if round%50 == 49 {
+			t.Logf("round %d", round+1)
+		}
 	}
 	for id, ops := range k.history {
 		r := porcupine.CheckOperationsTimeout(killCounter, ops, time.Minute)
