@@ -22,7 +22,7 @@ type recordedStore struct {
 	lockMu  sync.RWMutex
 	fail    error
 	key     string // idempotency key of the running call
-	reads   int // calls of Get
+	reads   int    // calls of Get
 	commits []*store.Batch
 	events  *[]string
 }
@@ -488,7 +488,8 @@ function Box.expose:total(k) return (s.get(k)) end
 		reads        int
 	}{
 		{"last", "1", 0}, {"helped", "3", 0}, {"after", "4", 0}, {"pair", "[5, 1]", 1}, {"caught", "[true, 6]", 1},
-		{"thread", "7", 1}, {"moved", "8", 1}, {"read", "9", 2}, {"twice", "11", 1}, {"own", "41", 0}, {"total", "41", 1},
+		{"thread", "7", 1}, {"moved", "8", 1}, {"read", "9", 2}, {"twice", "11", 1}, {"own", "41", 0},
+		{"total", "41", 1},
 	} {
 		reads, commits := st.reads, len(st.commits)
 		wantStore(t, s, tc.want, tc.method, "n")

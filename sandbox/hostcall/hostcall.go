@@ -1,7 +1,8 @@
 // Package hostcall runs the ops that a worker process requests from the host for its running objects. A service of the
 // host implements [Service]. A [Table] has the ops of one process in flight.
 //
-// Each op runs in its own goroutine, which ends with the op. The table does not decode payloads.
+// Each op runs in its own goroutine, which ends with the op, unless its service is a [Starter]. The table does not
+// decode payloads.
 package hostcall
 
 import (
@@ -21,6 +22,15 @@ type Service interface {
 	// worker gives the op up, and when the worker's process ends: Handle then returns soon. The worker receives an
 	// [object.Error] without its cause, and of any other error only the code.
 	Handle(ctx context.Context, from From, op link.Op, payload []byte) (link.ServiceReply, error)
+}
+
+// Starter is a [Service] that runs some ops without a goroutine for each.
+type Starter interface {
+	Service
+	// Start begins an op and returns true. It returns false without effect if Handle must run the op. It does not wait.
+	// done must be called once with the result when the op has ended. It does not wait, and may be called before Start
+	// returns. payload belongs to the op; ctx is that of Handle.
+	Start(ctx context.Context, from From, op link.Op, payload []byte, done func(link.ServiceReply, error)) bool
 }
 
 // From is the running object for which a worker requests an op. Every field comes from the host's own tables: the

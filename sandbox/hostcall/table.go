@@ -75,7 +75,7 @@ type Call struct {
 var errTooMany = object.Errorf(object.CodeExhausted,
 	"limit exceeded: %d host calls in flight, calls of other objects included; not executed", MaxInFlight)
 
-// Start starts an op in its own goroutine, or answers why it is refused. id is the worker's id of the op, payload the
+// Start starts an op, or answers why it is refused. id is the worker's id of the op, payload the
 // part of the frame's body after the head, and size the length of the body. An error means that the worker broke the
 // protocol. Start does not wait: the reader of the link calls it.
 func (t *Table) Start(id uint64, head link.HostCallHead, payload []byte, size int) error {
@@ -101,6 +101,9 @@ func (t *Table) Start(id uint64, head link.HostCallHead, payload []byte, size in
 		if size <= link.Large { // a larger body belongs to its handler
 			c.payload = bytes.Clone(payload)
 		}
+		if s, ok := c.service.(Starter); ok && size <= maxStarted && s.Start(c.ctx, c.From, c.op, c.payload, c.done) {
+			return nil
+		}
 		go t.run(c)
 		return nil
 	}
@@ -110,6 +113,29 @@ func (t *Table) Start(id uint64, head link.HostCallHead, payload []byte, size in
 		return nil
 	}
 	return err
+}
+
+// maxStarted bounds the body of an op that the reader of the link begins. Decoding a larger one takes too long there.
+const maxStarted = 4 << 10
+
+// done answers an op that a [Starter] has run. It does not wait.
+func (c *Call) done(r link.ServiceReply, err error) {
+	t := c.table
+	t.remove(c)
+	c.cancel()
+	if errors.Is(err, ErrProtocol) {
+		go t.worker.Kill(err) // it may wait for the caller
+	}
+	if err != nil {
+		t.postError(c.id, asError(err))
+	} else {
+		var e link.Encoder
+		e.Begin(link.HostReply, c.id)
+		e.PutServiceReply(r, nil)
+		t.worker.Post(e.Frame())
+	}
+	t.budget.Release(c.bytes)
+	<-t.slots
 }
 
 // Enter takes a slot for the call and enters it into the table. The error is an [*object.Error] if too many calls are

@@ -48,6 +48,14 @@ type Engine interface {
 	Close() error
 }
 
+// Beginner is an [Engine] that can commit without a goroutine for each batch.
+type Beginner interface {
+	Engine
+	// Begin begins Commit and returns true. It returns false without effect if Commit would wait for more than other
+	// commits, or fails. It does not wait. done receives the result, perhaps before Begin returns, and must not wait.
+	Begin(ctx context.Context, b *Batch, done func(Result, error)) bool
+}
+
 // Item is a key with its value.
 type Item struct {
 	Key     string

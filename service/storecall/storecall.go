@@ -76,29 +76,54 @@ func (s *service) list(ctx context.Context, id object.ID, d *link.Decoder, e *li
 }
 
 func (s *service) commit(ctx context.Context, from hostcall.From, d *link.Decoder, e *link.Encoder) error {
+	b, err := s.batch(from, d)
+	if err != nil {
+		return err
+	}
+	r, err := s.engine.Commit(ctx, b)
+	message.PutResult(e, &r)
+	return err
+}
+
+// Start implements [hostcall.Starter] for commits to a store that is open.
+func (s *service) Start(
+	ctx context.Context, from hostcall.From, op link.Op, payload []byte, done func(link.ServiceReply, error),
+) bool {
+	engine, ok := s.engine.(store.Beginner)
+	if !ok || op != link.StoreCommit {
+		return false
+	}
+	b, err := s.batch(from, &link.Decoder{B: payload})
+	return err == nil && engine.Begin(ctx, b, func(r store.Result, err error) {
+		var e link.Encoder
+		message.PutResult(&e, &r)
+		done(link.ServiceReply{Payload: e.B}, err)
+	})
+}
+
+// batch returns the batch of a message, after its check.
+func (s *service) batch(from hostcall.From, d *link.Decoder) (*store.Batch, error) {
 	b := message.BatchFields(d)
 	b.Answer = message.AnswerFields(d)
 	if d.Err != nil {
-		return d.Err
+		return nil, d.Err
 	}
 	b.Object, b.Limits = from.Object, s.limits(from.Object)
 	switch {
 	case b.Answer == nil:
 	case from.Once == nil:
-		return fmt.Errorf("%w: an answer of a call without idempotency key", hostcall.ErrProtocol)
+		return nil, fmt.Errorf("%w: an answer of a call without idempotency key", hostcall.ErrProtocol)
 	default:
 		b.Answer.Call = store.CallKey{Principal: from.Caller.Principal, Key: from.Once.Key}
 		b.Answer.Sum, b.Answer.TTL = from.Once.Sum, store.AnswerTTL
 	}
 	if err := b.Check(); err != nil {
-		return err
+		return nil, err
 	}
 	for i := range b.Writes {
 		if w := &b.Writes[i]; w.Op == store.Put && !value.Valid(w.Value) {
-			return fmt.Errorf("%w: a value that is not JSON", hostcall.ErrProtocol)
+			return nil, fmt.Errorf("%w: a value that is not JSON", hostcall.ErrProtocol)
 		}
 	}
-	r, err := s.engine.Commit(ctx, b)
-	message.PutResult(e, &r)
-	return err
+	return b, nil
 }

@@ -100,6 +100,33 @@ func (e *Engine) commit(ctx context.Context, b *store.Batch) (store.Result, erro
 	return w.commit(ctx, b)
 }
 
+var _ store.Beginner = (*Engine)(nil)
+
+// Begin implements [store.Beginner]. The file must be open.
+func (e *Engine) Begin(ctx context.Context, b *store.Batch, done func(store.Result, error)) bool {
+	if b.Check() != nil {
+		return false
+	}
+	f := e.reserveOpen(b.Object.Tenant())
+	if f == nil {
+		return false
+	}
+	if f.opening.TryLock() {
+		w := f.writer
+		f.opening.Unlock()
+		c := &commit{ctx: ctx, batch: b, done: make(chan struct{})}
+		c.notify = func() {
+			e.release(f)
+			done(c.result, c.err)
+		}
+		if w != nil && !w.lost() && w.enqueue(c) {
+			return true
+		}
+	}
+	e.release(f)
+	return false
+}
+
 // current returns the writer of a file, nil after the store was released.
 func (f *file) current() *writer {
 	f.opening.Lock()

@@ -163,6 +163,18 @@ func (e *Engine) tryReserve(tenant object.Tenant) (*file, <-chan struct{}) {
 	return f, nil
 }
 
+// reserveOpen returns the file of a tenant if it is open or being opened, else nil.
+func (e *Engine) reserveOpen(tenant object.Tenant) *file {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.files[tenant]
+	if f == nil || f.closing || e.closed {
+		return nil
+	}
+	f.users++
+	return f
+}
+
 // evictLocked begins to close the idle file that was used the longest ago. It returns false: the caller waits until the
 // file is closed.
 func (e *Engine) evictLocked() bool {

@@ -50,6 +50,7 @@ type commit struct {
 	result store.Result
 	err    error
 	done   chan struct{} // closed when result and err are set
+	notify func()        // called then, by the writer's goroutine; it does not wait; may be nil
 }
 
 // Bounds of a transaction.
@@ -102,16 +103,23 @@ func (w *writer) commit(ctx context.Context, b *store.Batch) (store.Result, erro
 
 // wait waits for the transaction of a commit.
 func (w *writer) wait(c *commit) (store.Result, error) {
-	w.mu.Lock()
-	if w.stopping {
-		w.mu.Unlock()
+	if !w.enqueue(c) {
 		return store.Result{}, errStopped
 	}
-	w.queue = append(w.queue, c)
-	w.mu.Unlock()
-	w.signal()
 	<-c.done
 	return c.result, c.err
+}
+
+// enqueue appends a commit to the queue. It returns false after stop.
+func (w *writer) enqueue(c *commit) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopping {
+		return false
+	}
+	w.queue = append(w.queue, c)
+	w.signal()
+	return true
 }
 
 // settle waits for the commits of an object that have begun.
@@ -153,6 +161,9 @@ func (w *writer) run() {
 		w.mu.Unlock()
 		for _, c := range group {
 			close(c.done)
+			if c.notify != nil {
+				c.notify()
+			}
 		}
 		w.checkpoint()
 	}

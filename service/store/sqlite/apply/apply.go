@@ -46,8 +46,9 @@ func (s *Statements) all(selectOwner string) map[**Stmt]string {
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET sum = excluded.sum, state = excluded.state, exception = excluded.exception,
 			reply = excluded.reply, expires = excluded.expires`,
-		&s.removeSeen:    `DELETE FROM seen WHERE object = ? AND principal = ? AND key = ?`,
-		&s.expiredRows:   `SELECT object, '', key, octet_length(value) FROM kv WHERE expires > 0 AND expires <= ? LIMIT ?`,
+		&s.removeSeen: `DELETE FROM seen WHERE object = ? AND principal = ? AND key = ?`,
+		&s.expiredRows: `SELECT object, '', key, octet_length(value) FROM kv WHERE expires > 0 AND expires <= ?
+			LIMIT ?`,
 		&s.expiredAnswer: `SELECT object, principal, key, length(reply) FROM seen WHERE expires <= ? LIMIT ?`,
 	}
 }
@@ -342,7 +343,8 @@ func (p *plan) checkAnswer() (failed, err error) {
 			return store.TooManyAnswers(p.b.Object), nil
 		}
 		p.answers++
-	case !store.Expired(expires, p.t.now) && (store.AnswerState(state) != store.Begun || string(sum) != string(a.Sum[:])):
+	case !store.Expired(expires, p.t.now) &&
+		(store.AnswerState(state) != store.Begun || string(sum) != string(a.Sum[:])):
 		return store.Repeated(a.Call), nil
 	default:
 		p.bytes -= answerBytes(string(a.Call.Principal), a.Call.Key, length)
