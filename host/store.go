@@ -93,5 +93,17 @@ func (h *Host) storeCounters() observe.StoreCounters {
 		Fenced:    m.Fenced.Load(),
 		Failures:  m.Failures.Load(),
 		OpenFiles: h.store.OpenFiles(),
+		Sync:      storeHistogram(&m.Sync, sqlite.SyncBounds, 1e-9),
+		Group:     storeHistogram(&m.Group, sqlite.GroupBounds, 1),
 	}
+}
+
+// storeHistogram returns a histogram of the engine in another unit.
+func storeHistogram(from *sqlite.Histogram, bounds []int64, unit float64) (h observe.Histogram) {
+	for _, b := range bounds {
+		h.Bounds = append(h.Bounds, float64(b)*unit)
+	}
+	counts, sum := from.Load(bounds)
+	h.Counts, h.Sum = counts, float64(sum)*unit
+	return h
 }

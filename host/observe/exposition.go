@@ -59,6 +59,24 @@ func (e *exposition) times(t *usage.Totals, labels ...string) {
 	e.b = append(strconv.AppendUint(e.b, sum, 10), '\n')
 }
 
+// histogram adds the samples of a histogram without labels.
+func (e *exposition) histogram(h *Histogram) {
+	total := uint64(0)
+	for i, n := range h.Counts {
+		bound := "+Inf"
+		if i < len(h.Bounds) {
+			bound = strconv.FormatFloat(h.Bounds[i], 'g', -1, 64)
+		}
+		total += n
+		e.key("_bucket", []string{"le", bound})
+		e.b = append(strconv.AppendUint(e.b, total, 10), '\n')
+	}
+	e.key("_sum", nil)
+	e.b = append(strconv.AppendFloat(e.b, h.Sum, 'g', -1, 64), '\n')
+	e.key("_count", nil)
+	e.b = append(strconv.AppendUint(e.b, total, 10), '\n')
+}
+
 var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 // key writes the name and the labels of a sample.

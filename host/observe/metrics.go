@@ -181,6 +181,8 @@ func (o *Source) tenantMetrics(e *exposition) {
 		func(r *row) { e.count(r.spent.Crashes, "tenant", r.name) })
 	each("hearth_states_lost_total", counter, "Instances ended early by a limit or for memory, with their state.",
 		func(r *row) { e.count(r.spent.StatesLost, "tenant", r.name) })
+	each("hearth_instances_unloaded_total", counter, "Idle instances of keyed objects that were unloaded.",
+		func(r *row) { e.count(r.spent.Unloaded, "tenant", r.name) })
 	each("hearth_log_lines_dropped_total", counter, "Log lines of scripts and plugins dropped by the rate limit.",
 		func(r *row) { e.count(r.spent.LogDropped, "tenant", r.name) })
 }
@@ -224,6 +226,10 @@ func (o *Source) storeMetrics(e *exposition) {
 	e.value(s.Time.Seconds())
 	e.family("hearth_store_batches_total", counter, "Batches of writes in these transactions.")
 	e.count(uint64(s.Batches))
+	e.family("hearth_store_sync_seconds", histogram, "Time in which a commit was written to the disk, fsync included.")
+	e.histogram(&s.Sync)
+	e.family("hearth_store_batches_per_commit", histogram, "Batches of writes in a transaction.")
+	e.histogram(&s.Group)
 	e.family("hearth_store_batches_refused_total", counter, "Batches that were not stored.")
 	e.count(uint64(s.Conflicts), "reason", "conflict")
 	e.count(uint64(s.Full), "reason", "full")

@@ -51,4 +51,13 @@ type StoreCounters struct {
 	Fenced    int64         // batches after another host process had taken the store
 	Failures  int64         // failed operations on files
 	OpenFiles int
+	Sync      Histogram // seconds in which a commit was written to the disk
+	Group     Histogram // batches of a transaction
+}
+
+// Histogram has observations in classes. Counts has one class more than Bounds, for larger numbers.
+type Histogram struct {
+	Bounds []float64 // inclusive
+	Counts []uint64
+	Sum    float64
 }

@@ -299,7 +299,7 @@ func (s *Stores) checkObject(ctx context.Context, id object.ID, exists bool) err
 		"hearth ls lists objects; an instance of a keyed object has a key, such as acme.cart:alice", id)
 }
 
-// Remove removes keys of an object: all of them, or none if one is missing.
+// Remove removes keys of an object: all of them, or none if one is missing or changes meanwhile.
 func (s *Stores) Remove(ctx context.Context, op Operator, name string, keys []string) error {
 	id, exists, err := s.parse(name)
 	if err != nil {
@@ -325,7 +325,7 @@ func (s *Stores) Remove(ctx context.Context, op Operator, name string, keys []st
 	if !exists {
 		return missing(id, keys[0])
 	}
-	for _, key := range keys {
+	for i, key := range keys {
 		it, err := s.cfg.Engine.Get(ctx, id, key)
 		if err != nil {
 			return err
@@ -333,6 +333,7 @@ func (s *Stores) Remove(ctx context.Context, op Operator, name string, keys []st
 		if it.Version == 0 {
 			return missing(id, key)
 		}
+		b.Writes[i].If = it.Version // a value that a call stores meanwhile is not removed
 	}
 	_, err = s.cfg.Engine.Commit(ctx, b)
 	return err

@@ -12,8 +12,9 @@ import (
 
 // Processes measures the processes of one tenant. The zero value is ready to use. Safe for concurrent use.
 type Processes struct {
-	dropped atomic.Uint64
-	lost    atomic.Uint64
+	dropped  atomic.Uint64
+	lost     atomic.Uint64
+	unloaded atomic.Uint64
 
 	mu      sync.Mutex // guards the fields below
 	running map[int]*process
@@ -54,6 +55,7 @@ type Spent struct {
 	Crashes    uint64 // unexpected ends and failed starts
 	LogDropped uint64 // log lines dropped by the rate limit
 	StatesLost uint64 // instances that were ended early and lost their state
+	Unloaded   uint64 // idle instances of keyed objects that were unloaded
 }
 
 // Started adds a process. It takes no sample: a call waits for the first answer of the process.
@@ -96,6 +98,9 @@ func (p *Processes) DroppedLines(n uint64) { p.dropped.Add(n) }
 // LostState counts an instance that was ended early.
 func (p *Processes) LostState() { p.lost.Add(1) }
 
+// Unloaded counts an idle instance of a keyed object that was unloaded.
+func (p *Processes) Unloaded() { p.unloaded.Add(1) }
+
 // Spent samples the running processes and returns the totals. CPU, PeakBytes and the counts never decrease.
 func (p *Processes) Spent() Spent {
 	p.mu.Lock()
@@ -107,6 +112,7 @@ func (p *Processes) Spent() Spent {
 		Crashes:    p.crashes,
 		LogDropped: p.dropped.Load(),
 		StatesLost: p.lost.Load(),
+		Unloaded:   p.unloaded.Load(),
 	}
 	for pid, one := range p.running {
 		// A process that has just ended may have been waited for, and its number may belong to another process.

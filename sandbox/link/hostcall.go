@@ -46,6 +46,7 @@ const (
 	LogDropped Op = 2 // number of lines that the worker did not send; no reply
 	LogFailure Op = 3 // why the request failed, as text, before its Reply; no reply
 	LogLost    Op = 4 // an instance ended and its state with it: why, as text; no reply
+	LogUnload  Op = 5 // an idle instance of a keyed object was unloaded; no reply
 
 	StoreGet    Op = 1 // key; the reply is an item
 	StoreList   Op = 2 // range; the reply is a page of items

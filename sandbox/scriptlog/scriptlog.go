@@ -52,6 +52,8 @@ func (l *Log) Op(id object.ID, op link.Op, d *link.Decoder) error {
 	case link.LogLost:
 		l.cfg.Account.LostState()
 		l.cfg.Out.Warn("instance ended, its state is lost", "object", string(id), "why", l.cfg.Redact(d.LogText()))
+	case link.LogUnload:
+		l.cfg.Account.Unloaded()
 	default:
 		return fmt.Errorf("link: unknown op %d of the log service", op)
 	}

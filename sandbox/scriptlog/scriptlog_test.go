@@ -112,6 +112,9 @@ func TestReports(t *testing.T) {
 	}
 	out.Reset()
 	nothing := func(*link.Encoder) {}
+	if err := op(l, link.LogUnload, nothing); err != nil || out.Len() > 0 || spent.Spent().Unloaded != 1 {
+		t.Errorf("an unloaded instance: %v, %+v\n%s", err, spent.Spent(), out)
+	}
 	for name, err := range map[string]error{
 		"an unknown op":          op(l, 99, nothing),
 		"a failure":              op(l, link.LogFailure, nothing),

@@ -222,7 +222,7 @@ func TestIdleKeysAreUnloaded(t *testing.T) {
 					MaxDuration: time.Hour, InstanceIdle: 24 * time.Hour, LogLines: 10 * keys,
 				})
 				var st store.Engine
-				var closed []string
+				var closed, reported []string
 				key := func(i int) object.ID { return object.ID("acme.cart").WithKey(fmt.Sprintf("user%04d", i)) }
 				call := func(id object.ID, method object.Method) string {
 					t.Helper()
@@ -237,6 +237,8 @@ func TestIdleKeysAreUnloaded(t *testing.T) {
 							}
 						case f.hostCallHead().Op == link.LogLine:
 							closed = append(closed, string(f.hostCallHead().Object))
+						case f.hostCallHead().Op == link.LogUnload:
+							reported = append(reported, string(f.hostCallHead().Object))
 						default:
 							t.Fatalf("%s of %s: frame %+v", method, id, f)
 						}
@@ -260,6 +262,10 @@ func TestIdleKeysAreUnloaded(t *testing.T) {
 				}
 				t.Logf("%d of %d instances were unloaded", len(closed), keys)
 				slices.Sort(closed) // their closes run at once
+				slices.Sort(reported)
+				if !slices.Equal(closed, reported) {
+					t.Errorf("%d unloaded instances are reported, want the %d that have ended", len(reported), len(closed))
+				}
 				for i, id := range closed {
 					if id != string(key(i)) {
 						t.Fatalf("unloaded: %s, want %s, which has been idle longer", id, key(i))

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -58,6 +59,20 @@ type Request struct {
 	Body     io.Reader // nil: none
 	// Long means that the request has no time limit: the host may need long before it answers.
 	Long bool
+}
+
+// Resource returns the path and query of a request. pairs are names and values.
+func Resource(path string, pairs ...string) string {
+	q := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			q.Set(pairs[i], pairs[i+1])
+		}
+	}
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
 }
 
 // HostError is the error that a host has sent.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -61,10 +60,9 @@ another place: hearth restore --sha256 checks it. Run it as the host's user or r
 				}
 			}
 			cfg.Store = func(tenant string, to io.Writer) error {
-				resource := "/v1/store/backup?tenant=" + url.QueryEscape(tenant)
 				return socket.Copy(cmd.Context(), admin.Request{
 					Method:   http.MethodGet,
-					Resource: resource,
+					Resource: admin.Resource("/v1/store/backup", "tenant", tenant),
 					Long:     true,
 				}, to)
 			}

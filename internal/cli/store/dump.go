@@ -56,7 +56,7 @@ Replies that are stored for idempotency keys are left out; hearth store backup c
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := admin.Request{
 				Method:   http.MethodGet,
-				Resource: resource("/v1/store/export", "tenant", args[0]),
+				Resource: admin.Resource("/v1/store/export", "tenant", args[0]),
 				Long:     true,
 			}
 			if len(args) == 1 {
@@ -110,7 +110,7 @@ before belongs to no other value. Other writes of the tenant wait while the keys
 			}
 			r := admin.Request{
 				Method:   http.MethodPost,
-				Resource: resource("/v1/store/import", "tenant", args[0]),
+				Resource: admin.Resource("/v1/store/import", "tenant", args[0]),
 				Body:     body,
 				Long:     true,
 			}

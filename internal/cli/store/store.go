@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -50,20 +49,6 @@ policy hold, and objects read it with their next operation.`,
 	return cmd
 }
 
-// resource returns the path and query of a request. pairs are names and values.
-func resource(path string, pairs ...string) string {
-	q := url.Values{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
-		}
-	}
-	if len(q) == 0 {
-		return path
-	}
-	return path + "?" + q.Encode()
-}
-
 // pages returns the rows of all pages of a listing. last returns the position of a row.
 func pages[Row any](cmd *cobra.Command, socket *admin.Socket, last func(*Row) string, path string, pairs ...string) (
 	[]Row, error,
@@ -71,7 +56,7 @@ func pages[Row any](cmd *cobra.Command, socket *admin.Socket, last func(*Row) st
 	rows := []Row{}
 	for after := ""; ; {
 		var page stores.Page[Row]
-		r := admin.Request{Method: http.MethodGet, Resource: resource(path, append(pairs, "after", after)...)}
+		r := admin.Request{Method: http.MethodGet, Resource: admin.Resource(path, append(pairs, "after", after)...)}
 		if err := socket.Do(cmd.Context(), r, &page); err != nil {
 			return nil, err
 		}
@@ -196,7 +181,7 @@ func newGet() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var v stores.Value
 			r := admin.Request{Method: http.MethodGet,
-				Resource: resource("/v1/store/value", "object", args[0], "key", cli.Unshield(args[1]))}
+				Resource: admin.Resource("/v1/store/value", "object", args[0], "key", cli.Unshield(args[1]))}
 			if err := socket.Do(cmd.Context(), r, &v); err != nil {
 				return err
 			}
@@ -250,7 +235,7 @@ prints; 0 requires that the key is missing.`,
 			var stored struct {
 				Version int64 `json:"version"`
 			}
-			r := admin.Request{Method: http.MethodPost, Resource: resource("/v1/store/set", pairs...), Body: body}
+			r := admin.Request{Method: http.MethodPost, Resource: admin.Resource("/v1/store/set", pairs...), Body: body}
 			if err := socket.Do(cmd.Context(), r, &stored); err != nil {
 				return err
 			}
@@ -297,7 +282,7 @@ object has no state; its next instance begins with an empty store.`,
 			var done struct {
 				Removed int `json:"removed"`
 			}
-			r := admin.Request{Method: http.MethodPost, Resource: resource("/v1/store/remove", "object", args[0]),
+			r := admin.Request{Method: http.MethodPost, Resource: admin.Resource("/v1/store/remove", "object", args[0]),
 				Body: bytes.NewReader(body)}
 			if err := socket.Do(cmd.Context(), r, &done); err != nil {
 				return err
@@ -357,7 +342,7 @@ func check(cmd *cobra.Command, socket *admin.Socket, tenants []string, asJSON bo
 	results, damaged := []checked{}, false
 	for _, tenant := range tenants {
 		c := checked{Tenant: tenant}
-		r := admin.Request{Method: http.MethodGet, Resource: resource("/v1/store/check", "tenant", tenant), Long: true}
+		r := admin.Request{Method: http.MethodGet, Resource: admin.Resource("/v1/store/check", "tenant", tenant), Long: true}
 		err := socket.Do(cmd.Context(), r, &c)
 		var failed *admin.HostError
 		if errors.As(err, &failed) && len(tenants) > 1 { // the other stores can be checked
@@ -422,7 +407,7 @@ Calls continue meanwhile. hearth backup copies all stores and the other files of
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r := admin.Request{
 				Method:   http.MethodGet,
-				Resource: resource("/v1/store/backup", "tenant", args[0]),
+				Resource: admin.Resource("/v1/store/backup", "tenant", args[0]),
 				Long:     true,
 			}
 			err := create(args[1], func(to io.Writer) error { return socket.Copy(cmd.Context(), r, to) })

@@ -107,6 +107,7 @@ func (a *actor) unloaded() {
 	if e == nil {
 		return
 	}
+	a.o.p.services.Log.Unloaded(a.id)
 	close(e.ready)
 	a.o.mu.Lock()
 	defer a.o.mu.Unlock()

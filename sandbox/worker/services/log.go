@@ -70,6 +70,11 @@ func (l *Log) Lost(id object.ID, why *object.Error) {
 	l.calls.post(logHead(id, link.LogLost), func(e *link.Encoder) { e.Raw([]byte(text)) })
 }
 
+// Unloaded reports that an idle instance of a keyed object was unloaded.
+func (l *Log) Unloaded(id object.ID) {
+	l.calls.post(logHead(id, link.LogUnload), func(*link.Encoder) {})
+}
+
 // logHead returns the head of an op of the log service.
 func logHead(id object.ID, op link.Op) link.HostCallHead {
 	return link.HostCallHead{Object: id, Service: link.Log, Op: op}

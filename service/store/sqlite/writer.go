@@ -340,11 +340,13 @@ func (w *writer) transactRaw(group []*commit) (err error) {
 	if err := t.Finish(); err != nil {
 		return err
 	}
+	begun := time.Now()
 	if err := w.stmt.Commit.Exec(); err != nil {
 		// After a full disk or a failed write, the transaction is incomplete in the WAL.
 		w.uncertain = code(err)&0xff != sqlite3.SQLITE_FULL && code(err) != sqlite3.SQLITE_IOERR_WRITE
 		return err
 	}
+	w.f.e.metrics.Sync.observe(SyncBounds, int64(time.Since(begun)))
 	committed = true
 	return nil
 }
