@@ -209,6 +209,9 @@ func (h *Host) Listen(ctx context.Context) error {
 		h.lock, err = upgrade.LockState(ctx, h.cfg.Policy.State, in.Lock)
 	}
 	if err == nil {
+		err = upgrade.CheckRestore(h.cfg.Policy.State)
+	}
+	if err == nil {
 		err = h.backends.MakeSockets(in.ParentPID)
 	}
 	if err == nil && in.ParentPID == 0 { // which has them still

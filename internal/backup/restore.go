@@ -189,7 +189,7 @@ func Restore(ctx context.Context, t *Target) (*Result, error) {
 }
 
 // lockFiles are the files of a state folder that are no state.
-var lockFiles = []string{"host.lock"}
+var lockFiles = []string{"host.lock", upgrade.RestoreFile}
 
 // stagePrefix begins the names of folders with copies that are not complete.
 const stagePrefix = ".restore-"
@@ -224,12 +224,16 @@ func (r *restorer) run() (*Result, error) {
 		}
 	}
 	res := &Result{Manifest: r.m, State: r.stateDir, Files: len(r.m.Files)}
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
 	if len(former) > 0 {
 		res.Aside = asidePrefix + time.Now().UTC().Format("20060102T150405.000Z")
 		if err := r.state.Mkdir(res.Aside, 0o700); err != nil {
 			return nil, err
 		}
 		for _, name := range former {
+			before()
 			if err := r.state.Rename(name, path.Join(res.Aside, name)); err != nil {
 				return nil, err
 			}
@@ -241,7 +245,57 @@ func (r *restorer) run() (*Result, error) {
 			return nil, err
 		}
 	}
-	return res, errors.Join(syncDir(r.t.To), syncDir(r.stateDir))
+	if err := r.sync(); err != nil {
+		return nil, err
+	}
+	before()
+	return res, errors.Join(upgrade.EndRestore(r.stateDir), syncDir(r.stateDir))
+}
+
+// begin records in the state folder that names are about to change. A host does not start with that record.
+func (r *restorer) begin() error {
+	m := &upgrade.Restore{}
+	for _, p := range []struct {
+		to  *string
+		dir string
+	}{{&m.Backup, r.t.Dir}, {&m.To, r.t.To}, {&m.State, r.stateDir}} {
+		var err error
+		if *p.to, err = filepath.Abs(p.dir); err != nil {
+			return err
+		}
+	}
+	before()
+	return upgrade.BeginRestore(m)
+}
+
+// killStep, if not nil, is called before each change of a name. Tests end the process in it.
+var killStep func()
+
+// before marks a change of a name, before which a test can end the process.
+func before() {
+	if killStep != nil {
+		killStep()
+	}
+}
+
+// sync makes the names of all restored files durable.
+func (r *restorer) sync() error {
+	dirs := map[string]bool{r.t.To: true, r.stateDir: true}
+	for i := range r.m.Files {
+		base, name := r.t.To, r.m.Files[i].Path
+		if rest, ok := r.m.inState(name); ok {
+			base, name = r.stateDir, rest
+		}
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			dirs[filepath.Join(base, filepath.FromSlash(dir))] = true
+		}
+	}
+	for dir := range dirs {
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func syncDir(dir string) error {
@@ -324,16 +378,24 @@ func (r *restorer) copy(file *File) error {
 	if tenant == "" {
 		return nil
 	}
-	former := filepath.Join(r.stateDir, "store", string(tenant)+".db")
-	epoch, err := sqlite.Epoch(former)
-	if err != nil { // the reason for the restore may be a damaged store
-		epoch = 0
+	// An interrupted restore may have put the former store aside.
+	aside, err := filepath.Glob(filepath.Join(r.stateDir, asidePrefix+"*"))
+	if err != nil {
+		return err
+	}
+	var epoch int64
+	for _, dir := range append(aside, r.stateDir) {
+		// The reason for the restore may be a damaged store.
+		if n, err := sqlite.Epoch(filepath.Join(dir, "store", string(tenant)+".db")); err == nil {
+			epoch = max(epoch, n)
+		}
 	}
 	return sqlite.Fence(filepath.Join(r.stateDir, r.stage, "store", string(tenant)+".db"), epoch)
 }
 
 // place gives a file of the stage its name.
 func (r *restorer) place(file string) error {
+	before()
 	root, name := r.root(file)
 	if err := root.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return err

@@ -264,7 +264,7 @@ func TestIdleKeysAreUnloaded(t *testing.T) {
 				slices.Sort(closed) // their closes run at once
 				slices.Sort(reported)
 				if !slices.Equal(closed, reported) {
-					t.Errorf("%d unloaded instances are reported, want the %d that have ended", len(reported), len(closed))
+					t.Errorf("%d unloaded instances are reported, and %d have ended", len(reported), len(closed))
 				}
 				for i, id := range closed {
 					if id != string(key(i)) {

@@ -342,7 +342,11 @@ func check(cmd *cobra.Command, socket *admin.Socket, tenants []string, asJSON bo
 	results, damaged := []checked{}, false
 	for _, tenant := range tenants {
 		c := checked{Tenant: tenant}
-		r := admin.Request{Method: http.MethodGet, Resource: admin.Resource("/v1/store/check", "tenant", tenant), Long: true}
+		r := admin.Request{
+			Method:   http.MethodGet,
+			Resource: admin.Resource("/v1/store/check", "tenant", tenant),
+			Long:     true,
+		}
 		err := socket.Do(cmd.Context(), r, &c)
 		var failed *admin.HostError
 		if errors.As(err, &failed) && len(tenants) > 1 { // the other stores can be checked
