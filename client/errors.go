@@ -91,6 +91,9 @@ func (e *RemoteError) Unwrap() error { return &object.Error{Code: object.CodeRai
 
 // closes reports whether servers close the connection after this error.
 func (e *RemoteError) closes() bool {
+	if !object.ReservedClass(e.Class) {
+		return false
+	}
 	_, name, _ := strings.Cut(e.Class, ".errors.")
 	switch name {
 	case "CommunicationError", "ConnectionClosedError", "TimeoutError", "ProtocolError",

@@ -64,8 +64,7 @@ func asException(m map[string]any) *Exception {
 		return nil
 	}
 	if flag, _ := m["__exception__"].(bool); !flag {
-		dot := max(strings.LastIndexByte(class, '.'), 0)
-		if !strings.HasSuffix(class[:dot], ".errors") {
+		if !object.ReservedClass(class) || !strings.Contains(class, ".errors.") {
 			return nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/convert"
+	"github.com/hearthhost/hearth/sandbox/exception"
 	"github.com/hearthhost/hearth/sandbox/lua"
 )
 
@@ -53,8 +54,7 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		}
 		if raised != nil {
 			s.durable.Rollback(mark)
-			end = &batchEnd{}
-			end.class, end.args = s.exceptions.Parts(raised.Value)
+			end = &batchEnd{Raised: s.exceptions.Parts(raised.Value)}
 			break
 		}
 		v := s.stackValue()
@@ -90,9 +90,11 @@ func (b *batchValues) roots(list []lua.Value) []lua.Value {
 }
 
 // batchEnd is the exception that ends a batch.
-type batchEnd struct {
-	class string
-	args  []lua.Value
+type batchEnd struct{ exception.Raised }
+
+// newBatchEnd returns the end of a batch by an exception of a class, which is qualified.
+func newBatchEnd(class string, args ...lua.Value) *batchEnd {
+	return &batchEnd{exception.Raised{Class: class, Args: args}}
 }
 
 // stackValue returns the results of a function as one value.
@@ -129,7 +131,7 @@ func (s *State) checkResult(r *Request, v lua.Value) (*batchEnd, error) {
 	if qualified, ok := s.exceptions.Name(class); ok {
 		class = qualified
 	}
-	return &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}, nil
+	return newBatchEnd(class, lua.String(msg)), nil
 }
 
 // writeBatch writes the results and the exception. A result that the serializer rejects becomes the exception.
@@ -149,10 +151,10 @@ func (s *State) writeBatch(r *Request, results []lua.Value, end *batchEnd) (Outc
 		}
 		if failed == len(results) { // the exception cannot be sent
 			class, _ = s.exceptions.Name("RuntimeError")
-			end, last = &batchEnd{class: class, args: s.exceptions.Unsendable(msg, end.class, end.args)}, true
+			end, last = newBatchEnd(class, s.exceptions.Unsendable(msg, end.Class, end.Args)...), true
 			continue
 		}
-		results, end = results[:failed], &batchEnd{class: class, args: []lua.Value{lua.String(msg)}}
+		results, end = results[:failed], newBatchEnd(class, lua.String(msg))
 	}
 }
 
@@ -161,7 +163,7 @@ func (s *State) describeEnd(r *Request, at int, end *batchEnd) string {
 	if end == nil {
 		return ""
 	}
-	text := s.exceptions.Describe(end.class, end.args, s.errorPos)
+	text := s.exceptions.Describe(end.Class, end.Args, s.errorPos)
 	return fmt.Sprintf("call %d of %d, %s: %s", at+1, len(r.Batch), r.Batch[at], text)
 }
 
@@ -187,7 +189,7 @@ func (s *State) tryBatch(r *Request, results []lua.Value, end *batchEnd) (int, e
 		w.Text(convert.ClassKey)
 		w.Text(s.classes().BatchWrapper())
 		w.Text("exception")
-		w.Do(func() error { return s.encodeException(r, r.Result, end.class, end.args) })
+		w.Do(func() error { return s.encodeException(r, r.Result, end.Raised) })
 		w.End()
 		if w.Err != nil {
 			return len(results), w.Err

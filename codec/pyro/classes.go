@@ -3,19 +3,19 @@ package pyro
 import (
 	"strings"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
 // dataClasses maps Pyro4 names to Pyro5 names of Pyro's classes that are sent as dicts.
 var dataClasses = map[string]string{
-	"Pyro4.core.URI":                  "Pyro5.core.URI",
-	"Pyro4.core.Proxy":                "Pyro5.client.Proxy",
-	"Pyro4.core.Daemon":               "Pyro5.server.Daemon",
-	"Pyro4.futures._ExceptionWrapper": "Pyro5.core._ExceptionWrapper",
-	"Pyro4.util.SerpentSerializer":    "Pyro5.util.SerpentSerializer",
-	"Pyro4.util.JsonSerializer":       "Pyro5.util.JsonSerializer",
-	"Pyro4.util.MarshalSerializer":    "Pyro5.util.MarshalSerializer",
-	"Pyro4.util.MsgpackSerializer":    "Pyro5.util.MsgpackSerializer",
+	"Pyro4.core.URI":               "Pyro5.core.URI",
+	"Pyro4.core.Proxy":             "Pyro5.client.Proxy",
+	"Pyro4.core.Daemon":            "Pyro5.server.Daemon",
+	"Pyro4.util.SerpentSerializer": "Pyro5.util.SerpentSerializer",
+	"Pyro4.util.JsonSerializer":    "Pyro5.util.JsonSerializer",
+	"Pyro4.util.MarshalSerializer": "Pyro5.util.MarshalSerializer",
+	"Pyro4.util.MsgpackSerializer": "Pyro5.util.MsgpackSerializer",
 }
 
 var pyro4Names = func() map[string]string {
@@ -26,12 +26,14 @@ var pyro4Names = func() map[string]string {
 	return m
 }()
 
-// Class returns the client's name of a class that is sent as a dict. Other names are returned unchanged, except
-// that names of Pyro's exceptions get the module of the client's generation. known reports whether the class is one of
-// Pyro's in any generation, exceptions excluded.
+// Class returns the client's name of a class that is sent as a dict. Names of Pyro's classes get the module of the
+// client's generation, other names are unchanged. known reports whether dicts of the class are accepted as data: classes
+// of Pyro in any generation, and of applications. Exceptions of Python and Pyro are not, see [Format.Exception].
+//
+// The wrapper of an exception in a batch is never data: a client would raise the exception in it.
 func (f *Format) Class(name string) (translated string, known bool) {
-	if !strings.HasPrefix(name, "Pyro") {
-		return name, false
+	if !object.ReservedClass(name) {
+		return name, name != "" && !endsProgram[name]
 	}
 	five, four := dataClasses[name], pyro4Names[name]
 	switch {
@@ -47,6 +49,10 @@ func (f *Format) Class(name string) (translated string, known bool) {
 	}
 	return name, false
 }
+
+// endsProgram has the exception classes of Python that end the program which raises them, or escape its
+// "except Exception".
+var endsProgram = nameSet("BaseException BaseExceptionGroup SystemExit KeyboardInterrupt GeneratorExit")
 
 // State returns how the state of a dict of class, a list of n elements, is converted to the client's generation. Each
 // element of the result is a position in the list from 1, 0 for None, or -1 for the integer 0. The result is nil if the

@@ -3,6 +3,7 @@ package pyro
 import (
 	"strings"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -37,7 +38,8 @@ func nameSet(names string) map[string]bool {
 // ClassName returns the qualified name of an exception class for peers of protocol p. It returns false for a class
 // that such a peer lacks and for one that would end the peer's program. The name may be bare or qualified, of any
 // generation of Python or Pyro. A bare TimeoutError is Python's: Pyro's TimeoutError makes clients close the
-// connection.
+// connection. The class of an application, see [object.ValidClass], is unchanged: a peer has it if it registered the
+// class.
 //
 // Source: doc/wire.md "Errors".
 func ClassName(p wire.Protocol, name string) (qualified string, ok bool) {
@@ -60,13 +62,12 @@ func ClassName(p wire.Protocol, name string) (qualified string, ok bool) {
 		if pyroErrors[bare] {
 			return p.Module() + ".errors." + bare, true
 		}
+	default:
+		if object.ValidClass(name) {
+			return name, true
+		}
 	}
 	return "", false
-}
-
-// BareClass returns a class name without its module: "ValueError" for "builtins.ValueError".
-func BareClass(name string) string {
-	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
 // cutModule splits a qualified class name at its last dot.
@@ -80,7 +81,7 @@ func cutModule(name string) (module, bare string, ok bool) {
 
 // needsFields reports whether a class requires more arguments than a message.
 func needsFields(qualified string) bool {
-	switch BareClass(qualified) {
+	switch object.BareClass(qualified) {
 	case "UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError":
 		return true
 	}

@@ -69,3 +69,12 @@ func (e *Encoder) convertState(class string, state *lua.Table) *lua.Table {
 	}
 	return out
 }
+
+// unnamed are the classes of a value that is stored: names are unchanged.
+type unnamed struct{}
+
+func (unnamed) Exception(name string) (string, bool) { return name, true }
+func (unnamed) Class(name string) (string, bool)     { return name, true }
+func (unnamed) State(string, int) []int              { return nil }
+func (unnamed) ErrorClass(e *object.Error) string    { return e.Class }
+func (unnamed) BatchWrapper() string                 { return "" }

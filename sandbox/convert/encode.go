@@ -392,6 +392,9 @@ func (e *Encoder) dict(t *lua.Table) error {
 	}
 	end := len(e.scratch)
 	class, _ := t.GetString(ClassKey).AsString()
+	if class != "" && class == e.classes.BatchWrapper() {
+		return e.unsendable("is an exception wrapper of a batch: the caller would raise the exception in it")
+	}
 	if err := e.to.Begin(object.DictKind, (end-base)/2); err != nil {
 		return err
 	}
@@ -443,14 +446,14 @@ func (e *Encoder) key(k lua.Value) error {
 func (e *Encoder) exception(t *lua.Table) error {
 	class, args, message := e.types.ExceptionParts(t)
 	qualified, args := e.config.Qualify(class, args, message)
-	return e.exceptionDict(qualified, args, nil)
+	return e.exceptionDict(qualified, args, values.ExceptionFields(t), nil)
 }
 
-// exceptionDict writes an exception as the dict that Python peers exchange, with the keys in their order. A nil trace
-// is written as None.
+// exceptionDict writes an exception as the dict that Python peers exchange, with the keys in their order. fields may be
+// nil. A nil trace is written as None.
 //
 // Source: doc/wire.md "Errors".
-func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) error {
+func (e *Encoder) exceptionDict(class string, args []lua.Value, fields *lua.Table, trace []string) error {
 	e.remaining -= exceptionValues
 	if e.remaining < 0 {
 		return e.tooMany()
@@ -479,7 +482,10 @@ func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 	}
 	w.End()
 	w.Text("attributes")
-	w.Begin(object.DictKind, 1)
+	w.Do(func() error {
+		e.path = e.path[:p]
+		return e.fields(fields)
+	})
 	w.Text("_pyroTraceback")
 	if trace == nil {
 		w.Do(e.to.Null)
@@ -496,6 +502,41 @@ func (e *Encoder) exceptionDict(class string, args []lua.Value, trace []string) 
 		e.path = e.path[:p] // after an error it names the wrong argument
 	}
 	return w.Err
+}
+
+// fields begins the dict of an exception's attributes and writes its fields. The traceback follows.
+func (e *Encoder) fields(t *lua.Table) error {
+	base := len(e.scratch)
+	if t != nil {
+		if err := e.chargeLater(t.Room() >> 1); err != nil {
+			return err
+		}
+		for k, v := range t.All() {
+			name, _ := k.AsString()
+			if !object.ValidField(name) || len(e.scratch)-base == 2*values.MaxFields {
+				return e.unsendable("has fields that an exception cannot have")
+			}
+			e.scratch = append(e.scratch, k, v)
+		}
+	}
+	end := len(e.scratch)
+	if err := e.to.Begin(object.DictKind, (end-base)/2+1); err != nil {
+		return err
+	}
+	p := len(e.path)
+	e.path = append(e.path, lua.Nil)
+	for i := base; i < end; i += 2 {
+		e.path[p] = e.scratch[i]
+		if err := e.Value(e.scratch[i]); err != nil {
+			return err
+		}
+		if err := e.Value(e.scratch[i+1]); err != nil {
+			return err
+		}
+	}
+	e.path = e.path[:p]
+	e.scratch = e.scratch[:base]
+	return nil
 }
 
 // Arguments writes the arguments of a call that the running script makes: a tuple and a dict. kwargs may be nil.
@@ -536,7 +577,7 @@ func (e *Encoder) Arguments(to object.Sink, classes Classes, args []lua.Value, k
 func (e *Encoder) Single(to object.Sink, name string, v lua.Value, max int) error {
 	left, limit := e.textLeft, e.textLimit
 	e.SetTextLimit(max)
-	e.Start(to, nil, name)
+	e.Start(to, unnamed{}, name)
 	e.running = true
 	err := e.Value(v)
 	e.textLeft, e.textLimit = left, limit
@@ -639,9 +680,9 @@ func Unsendable(err error) (reason string, ok bool) {
 	return "", false
 }
 
-// Exception writes an exception with its traceback. Secrets are removed from all its texts.
-func (e *Encoder) Exception(class string, args []lua.Value, trace []string) error {
+// Exception writes an exception with its traceback. fields may be nil. Secrets are removed from all its texts.
+func (e *Encoder) Exception(class string, args []lua.Value, fields *lua.Table, trace []string) error {
 	e.redact = true
 	defer func() { e.redact = false }()
-	return e.exceptionDict(class, args, trace)
+	return e.exceptionDict(class, args, fields, trace)
 }

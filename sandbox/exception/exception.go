@@ -41,7 +41,7 @@ func (c *Converter) Qualify(class string, args []lua.Value, message string) (str
 		qualified, _ = c.Name("RuntimeError")
 		return qualified, []lua.Value{lua.String(c.Clean(values.JoinMessage(class, message)))}
 	}
-	bare := qualified[strings.LastIndexByte(qualified, '.')+1:]
+	bare := object.BareClass(qualified)
 	if want := fixedArgs[bare]; want > 0 && len(args) != want {
 		// These classes need more than a message. Their parent does not.
 		qualified, _ = c.Name("UnicodeError")
@@ -55,35 +55,71 @@ var fixedArgs = map[string]int{"UnicodeDecodeError": 5, "UnicodeEncodeError": 5,
 // Name returns the qualified name of a class for the caller, and false if the caller lacks the class.
 func (c *Converter) Name(class string) (string, bool) { return c.classes().Exception(class) }
 
-// Parts returns the exception for any value that a script can raise.
-func (c *Converter) Parts(raised lua.Value) (class string, args []lua.Value) {
-	if t := raised.AsTable(); t != nil && t.Meta == c.types.Exception {
-		class, args, message := c.types.ExceptionParts(t)
-		return c.Qualify(class, args, message)
-	}
-	if class, args, ok := c.receivedException(raised); ok {
-		return c.Qualify(class, args, "")
-	}
-	class, _ = c.Name("RuntimeError")
-	return class, []lua.Value{lua.String(c.Clean(c.types.PlainText(raised)))}
+// Raised is an exception for the caller.
+type Raised struct {
+	Class  string // the caller's name of the class
+	Args   []lua.Value
+	Fields *lua.Table // nil: no fields
 }
 
-// receivedException reads an exception that was an argument: a dict as Python peers send it.
-func (c *Converter) receivedException(v lua.Value) (class string, args []lua.Value, ok bool) {
-	t := v.AsTable()
+// Parts returns the exception for any value that a script can raise.
+func (c *Converter) Parts(raised lua.Value) (r Raised) {
+	t := raised.AsTable()
+	switch {
+	case t != nil && t.Meta == c.types.Exception:
+		class, args, message := c.types.ExceptionParts(t)
+		r.Class, r.Args = c.Qualify(class, args, message)
+		r.Fields = values.ExceptionFields(t)
+	case c.received(t):
+		class, _ := t.GetString(convert.ClassKey).AsString()
+		r.Class, r.Args = c.Qualify(object.BareClass(class), receivedArgs(t), "")
+		r.Fields = receivedFields(t)
+	default:
+		r.Class, _ = c.Name("RuntimeError")
+		r.Args = []lua.Value{lua.String(c.Clean(c.types.PlainText(raised)))}
+	}
+	return r
+}
+
+// received reports whether a table is an exception that was an argument: a dict as Python peers send it.
+func (c *Converter) received(t *lua.Table) bool {
 	if t == nil || t.Meta != c.types.Dict || t.GetString("__exception__") != lua.True {
-		return "", nil, false
+		return false
 	}
-	class, ok = t.GetString(convert.ClassKey).AsString()
-	if !ok {
-		return "", nil, false
-	}
+	_, ok := t.GetString(convert.ClassKey).AsString()
+	return ok
+}
+
+// receivedArgs returns the arguments of a received exception.
+func receivedArgs(t *lua.Table) (args []lua.Value) {
 	if list := t.GetString("args").AsTable(); list != nil {
 		for i := 1; i <= min(list.Len(), 100); i++ {
 			args = append(args, list.GetInt(i))
 		}
 	}
-	return class[strings.LastIndexByte(class, '.')+1:], args, true
+	return args
+}
+
+// receivedFields returns the fields of a received exception, nil for none. Attributes that cannot be fields, such as
+// the traceback, are dropped.
+func receivedFields(t *lua.Table) *lua.Table {
+	attributes := t.GetString("attributes").AsTable()
+	if attributes == nil {
+		return nil
+	}
+	var fields *lua.Table
+	n := 0
+	for k, v := range attributes.All() {
+		name, _ := k.AsString()
+		if n == values.MaxFields || !object.ValidField(name) {
+			continue
+		}
+		if n++; n == 1 {
+			fields = lua.NewTable(0, 1)
+		}
+		fields.SetString(name, v)
+	}
+	return fields
 }
 
 // maxRaised limits the description of an exception in the host's log, in bytes.
@@ -91,7 +127,7 @@ const maxRaised = 4 << 10
 
 // Describe returns class, message and position of an exception, for the host's log. at is file and line, or "".
 func (c *Converter) Describe(class string, args []lua.Value, at string) string {
-	text := class[strings.LastIndexByte(class, '.')+1:]
+	text := object.BareClass(class)
 	if len(args) > 0 {
 		text = values.JoinMessage(text, c.types.PlainText(args[0]))
 	}

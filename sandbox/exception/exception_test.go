@@ -95,12 +95,12 @@ func TestParts(t *testing.T) {
 			"Strange: gone"},
 		"received exception": {dict.Value(), "builtins.KeyError", "gone"},
 	} {
-		class, args := c.Parts(tt.raised)
-		if len(args) != 1 {
-			t.Fatalf("%s: %d arguments, want 1", name, len(args))
+		r := c.Parts(tt.raised)
+		if len(r.Args) != 1 {
+			t.Fatalf("%s: %d arguments, want 1", name, len(r.Args))
 		}
-		if text, _ := args[0].AsString(); class != tt.class || text != tt.text {
-			t.Errorf("%s: Parts = %s(%q), want %s(%q)", name, class, text, tt.class, tt.text)
+		if text, _ := r.Args[0].AsString(); r.Class != tt.class || text != tt.text {
+			t.Errorf("%s: Parts = %s(%q), want %s(%q)", name, r.Class, text, tt.class, tt.text)
 		}
 	}
 	e := c.Error(types.ExceptionTable(L, "KeyError", args).Value())

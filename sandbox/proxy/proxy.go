@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/budget"
@@ -231,7 +233,24 @@ func (lib *Library) exception(L *lua.Thread, r *services.RemoteException) *lua.T
 	if class == "" {
 		class = "RuntimeError"
 	}
-	return lib.cfg.Types.ExceptionTable(L, class, args)
+	t := lib.cfg.Types.ExceptionTable(L, class, args)
+	values.SetFields(t, lib.fields(L, r.Fields))
+	return t
+}
+
+// fields returns the fields of an exception of another object, nil for none.
+func (lib *Library) fields(L *lua.Thread, from map[string]any) *lua.Table {
+	var fields *lua.Table
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		if !object.ValidField(name) || fields != nil && fields.Len() == values.MaxFields {
+			continue
+		}
+		if fields == nil {
+			fields = L.NewTable(0, min(len(from), values.MaxFields))
+		}
+		fields.SetString(name, lib.fromGo(from[name]))
+	}
+	return fields
 }
 
 // fromGo converts an argument of an exception to a Lua value.

@@ -76,9 +76,10 @@ type ObjectCall struct {
 
 // RemoteException is an exception that another object raised.
 type RemoteException struct {
-	Class   string // bare, for example "ValueError"
-	Args    []any  // nil, bool, string, int, int64, float64; anything else becomes text
-	Message string // message to show if Args is empty
+	Class   string         // "ValueError", without the module for classes of Python and Pyro
+	Args    []any          // nil, bool, string, int, int64, float64; anything else becomes text
+	Fields  map[string]any // values as in Args
+	Message string         // message to show if Args is empty
 }
 
 // Error returns the class and the message.

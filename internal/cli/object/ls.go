@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hearthhost/hearth/client"
-	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/admin"
 	"github.com/hearthhost/hearth/internal/cli/display"
@@ -53,7 +52,7 @@ func describe(ctx context.Context, c *client.Client, id object.ID) (described, e
 	}
 	var re *client.RemoteError
 	builtin := strings.HasPrefix(string(id), object.HostPrefix)
-	if !errors.As(err, &re) || !builtin && pyro.BareClass(re.Class) != "AttributeError" {
+	if !errors.As(err, &re) || !builtin && object.BareClass(re.Class) != "AttributeError" {
 		return d, err
 	}
 	m, err := c.Object(id).Metadata(ctx)

@@ -15,8 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/hearthhost/hearth/codec"
-	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/internal/cli/display"
+	"github.com/hearthhost/hearth/object"
 )
 
 // Append appends a value as one line of JSON. Integers of any size are exact, floats keep their decimal point,
@@ -159,7 +159,7 @@ func appendException(b []byte, e *codec.Exception) []byte {
 
 // ExceptionText formats an exception for people: its bare class, then its arguments.
 func ExceptionText(class string, args []any) string {
-	class = pyro.BareClass(class)
+	class = object.BareClass(class)
 	switch len(args) {
 	case 0:
 		return class

@@ -99,7 +99,7 @@ func decodeObjectReply(r link.ServiceReply, to object.Sink) error {
 	if !ok {
 		return object.Errorf(object.CodeInternal, "the exception of an object call is not an exception")
 	}
-	re := &services.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args}
+	re := &services.RemoteException{Class: object.BareClass(ex.Class), Args: ex.Args, Fields: ex.Attributes}
 	if len(ex.Args) > 0 {
 		re.Message, _ = ex.Args[0].(string)
 	}
@@ -109,5 +109,5 @@ func decodeObjectReply(r link.ServiceReply, to object.Sink) error {
 // remoteError returns the exception that a script reads of a call that the host did not run to its end.
 func remoteError(err *object.Error) error {
 	ex := pyro.NewException(pyro.ObjectCalls.Generation(), err)
-	return &services.RemoteException{Class: pyro.BareClass(ex.Class), Args: ex.Args, Message: err.Msg}
+	return &services.RemoteException{Class: object.BareClass(ex.Class), Args: ex.Args, Message: err.Msg}
 }
