@@ -2,6 +2,7 @@ package object
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -154,13 +155,21 @@ func ValidName(s string) bool {
 	return true
 }
 
+// ContainerMethods are the methods that Pyro clients call for len(p), p[k], p[k] = v, del p[k], iteration and "in". They
+// are the only callable names with a leading underscore. Do not modify it.
+var ContainerMethods = [...]Method{"__len__", "__getitem__", "__setitem__", "__delitem__", "__iter__", "__contains__"}
+
 // Callable reports whether clients may call a member of this name: an identifier [A-Za-z][A-Za-z0-9_]* of at most 255
-// bytes. Dotted, private (leading underscore) and non-ASCII names are not callable.
+// bytes, or one of [ContainerMethods]. Dotted names, other private names (leading underscore) and non-ASCII names are
+// not callable.
 //
 // Source: doc/security.md "Dotted names"; PSF-2005-001.
 func (m Method) Callable() bool {
 	if m == "" || len(m) > 255 {
 		return false
+	}
+	if m[0] == '_' {
+		return slices.Contains(ContainerMethods[:], m)
 	}
 	for i := range len(m) {
 		c := m[i]

@@ -46,13 +46,14 @@ func TestPartsOfAnID(t *testing.T) {
 }
 
 func TestCallable(t *testing.T) {
-	for _, m := range []object.Method{"a", "add", "Add2", "a_b", object.Method(strings.Repeat("a", 255))} {
+	for _, m := range []object.Method{"a", "add", "Add2", "a_b", object.Method(strings.Repeat("a", 255)), "__len__",
+		"__getitem__", "__setitem__", "__delitem__", "__iter__", "__contains__"} {
 		if !m.Callable() {
 			t.Errorf("%q is not callable", m)
 		}
 	}
 	for _, m := range []object.Method{
-		"", "_private", "__class__", "2nd", "a.b", "a b", "a-b", "a=", "é", "аdd", "a\x00",
+		"", "_private", "__class__", "__init__", "__getattr__", "__setattr__", "__call__", "__len", "_", "2nd", "a.b", "a b", "a-b", "a=", "é", "аdd", "a\x00",
 		object.Method(strings.Repeat("a", 256)),
 	} {
 		if m.Callable() {

@@ -189,13 +189,16 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 		}
 		switch {
 		case !object.Method(name).Callable():
-			return fmt.Errorf("%s: %s.%s: not a public name: use a letter, then letters, digits and '_'", where,
-				section, r.shown(lua.Describe(k), 40))
+			return fmt.Errorf("%s: %s.%s: not a public name: use a letter, then letters, digits and '_', or a name "+
+				"such as __len__ for len(p)", where, section, r.shown(lua.Describe(k), 40))
 		case r.config.Redact(name, len(name)) != name:
 			// Listings and the audit log would contain it.
 			return fmt.Errorf("%s: %s: a member's name holds a secret", where, section)
 		case fn == nil:
 			return fmt.Errorf("%s: %s.%s must be a function, not a %s", where, section, name, v.Kind())
+		}
+		if name[0] == '_' && section != "expose" {
+			return fmt.Errorf("%s: %s.%s: clients call it as a method; put it under expose", where, section, name)
 		}
 		m := d.Members[object.Method(name)]
 		if m == nil {
