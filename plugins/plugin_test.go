@@ -522,7 +522,7 @@ func TestProxy(t *testing.T) {
 		t.Errorf("from %s through %v", from, chain)
 	}
 	v, err := invoke(t, p, cfg.ID, "relay", "acme.secret", "hello")
-	if ex, ok := v.(*codec.Exception); err != nil || !ok || object.BareClass(ex.Class) != "DaemonError" {
+	if ex, ok := v.(*codec.Exception); err != nil || !ok || pyro.BareClass(ex.Class) != "DaemonError" {
 		t.Errorf("a forbidden relay = %v, %v", v, err)
 	}
 }

@@ -47,7 +47,7 @@ func TestClass(t *testing.T) {
 		{"Pyro4.errors.NamingError", "Pyro4.errors.NamingError", "Pyro5.errors.NamingError", false},
 		{"Pyro5.errors.Unknown", "Pyro4.errors.Unknown", "Pyro5.errors.Unknown", false},
 		{"Pyro6.errors.NamingError", "Pyro6.errors.NamingError", "Pyro6.errors.NamingError", true},
-		{"Pyro4.futures._ExceptionWrapper", "Pyro4.futures._ExceptionWrapper", "Pyro4.futures._ExceptionWrapper", false},
+		{"Pyro5.core._ExceptionWrapper", "Pyro5.core._ExceptionWrapper", "Pyro5.core._ExceptionWrapper", false},
 		{"shop.Item", "shop.Item", "shop.Item", true},
 		{"a custom name", "a custom name", "a custom name", true},
 		{"SystemExit", "SystemExit", "SystemExit", false},

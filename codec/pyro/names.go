@@ -87,3 +87,6 @@ func needsFields(qualified string) bool {
 	}
 	return false
 }
+
+// BareClass is [object.BareClass], for users of formats.
+func BareClass(name string) string { return object.BareClass(name) }

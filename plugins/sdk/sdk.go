@@ -139,14 +139,14 @@ func Call(ctx context.Context, id, method string, args ...any) (any, error) {
 	if f := r.GetFailure(); f != nil {
 		ex := pyro.NewException(pyro.ObjectCalls.Generation(),
 			&object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()})
-		return nil, Raise(object.BareClass(ex.Class), ex.Args...)
+		return nil, Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	v, err := codec.Unmarshal(pyro.ObjectCalls, r.GetPayload(), codec.Limits{})
 	if err != nil {
 		return nil, err
 	}
 	if ex, ok := v.(*codec.Exception); ok && r.GetException() {
-		return nil, Raise(object.BareClass(ex.Class), ex.Args...)
+		return nil, Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	return v, nil
 }

@@ -211,7 +211,7 @@ func result(r *rpc.CallReply) (any, error) {
 	}
 	v, err := codec.Unmarshal(format, r.GetPayload(), codec.Limits{})
 	if ex, ok := v.(*codec.Exception); ok && r.GetException() {
-		return nil, sdk.Raise(object.BareClass(ex.Class), ex.Args...)
+		return nil, sdk.Raise(pyro.BareClass(ex.Class), ex.Args...)
 	}
 	return v, err
 }
