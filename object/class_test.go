@@ -14,8 +14,9 @@ func TestValidClass(t *testing.T) {
 			t.Errorf("%q is not a class", s)
 		}
 	}
-	for _, s := range []string{"", ".", "OutOfStock", "shop.", ".OutOfStock", "shop..X", "shop.1x", "shop.X y",
-		"shop.é", "shop.__class__", "a__b.X", "builtins.X", "exceptions.X", "Pyro4.errors.X", "Pyro5.core.URI", "shop.X\n",
+	for _, s := range []string{"", ".", "OutOfStock", "shop.", ".OutOfStock", "shop..X", "shop.1x",
+		"shop.X y", "shop.é", "shop.__class__",
+		"a__b.X", "builtins.X", "exceptions.X", "Pyro4.errors.X", "Pyro5.core.URI", "shop.X\n",
 		"a." + strings.Repeat("b", 199)} {
 		if object.ValidClass(s) {
 			t.Errorf("%q is a class", s)

@@ -155,8 +155,8 @@ func ValidName(s string) bool {
 	return true
 }
 
-// ContainerMethods are the methods that Pyro clients call for len(p), p[k], p[k] = v, del p[k], iteration and "in". They
-// are the only callable names with a leading underscore. Do not modify it.
+// ContainerMethods are the methods that Pyro clients call for len(p), p[k], p[k] = v, del p[k], iteration and "in".
+// They are the only callable names with a leading underscore. Do not modify it.
 var ContainerMethods = [...]Method{"__len__", "__getitem__", "__setitem__", "__delitem__", "__iter__", "__contains__"}
 
 // Callable reports whether clients may call a member of this name: an identifier [A-Za-z][A-Za-z0-9_]* of at most 255

@@ -53,7 +53,8 @@ func TestCallable(t *testing.T) {
 		}
 	}
 	for _, m := range []object.Method{
-		"", "_private", "__class__", "__init__", "__getattr__", "__setattr__", "__call__", "__len", "_", "2nd", "a.b", "a b", "a-b", "a=", "é", "аdd", "a\x00",
+		"", "_private", "__class__", "__init__", "__getattr__", "__setattr__", "__call__", "__len", "_",
+		"2nd", "a.b", "a b", "a-b", "a=", "é", "аdd", "a\x00",
 		object.Method(strings.Repeat("a", 256)),
 	} {
 		if m.Callable() {

@@ -41,8 +41,10 @@ func TestApplicationExceptions(t *testing.T) {
 		{"error(hearth.exception('shop.OutOfStock', 'no apples', 7, { left = 0, parts = {'a'} }))", nil, kept},
 		{"error(a)", received, kept},
 		{"return hearth.exception('shop.OutOfStock', 'no apples', 7, { left = 0, parts = {'a'} })", nil, kept},
-		{"local _, e = pcall(error, hearth.exception('shop.OutOfStock', 'no apples', 7, { left = 1, parts = {'a'} }))" +
-			" assert(e.class == 'shop.OutOfStock' and e.message == 'no apples'); e.fields.left = 0; error(e)", nil, kept},
+		{"local _, e = pcall(error, hearth.exception('shop.OutOfStock', 'no apples', 7," +
+			" { left = 1, parts = {'a'} }))\n" +
+			"assert(e.class == 'shop.OutOfStock' and e.message == 'no apples'); " +
+			"e.fields.left = 0; error(e)", nil, kept},
 		{"error(hearth.exception('shop.OutOfStock', 'x'))", nil, &codec.Exception{Class: class, Args: []any{"x"}}},
 		{"error(hearth.exception('shop.OutOfStock', 'x', hearth.dict { left = 0 }))", nil,
 			&codec.Exception{Class: class, Args: []any{"x", map[string]any{"left": int64(0)}}}},

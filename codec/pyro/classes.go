@@ -28,7 +28,8 @@ var pyro4Names = func() map[string]string {
 
 // Class returns the client's name of a class that is sent as a dict. Names of Pyro's classes get the module of the
 // client's generation, other names are unchanged. known reports whether dicts of the class are accepted as data:
-// classes of Pyro in any generation, and of applications. Exceptions of Python and Pyro are not, see [Format.Exception].
+// classes of Pyro in any generation, and of applications. Exceptions of Python and Pyro are not: see
+// [Format.Exception].
 //
 // The wrapper of an exception in a batch is never data: a client would raise the exception in it.
 func (f *Format) Class(name string) (translated string, known bool) {

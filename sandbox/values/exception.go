@@ -10,7 +10,7 @@ import (
 // MaxFields is the limit of fields of an exception.
 const MaxFields = 100
 
-// NewException implements hearth.exception(class, …, fields). It returns a table with class, message, args and fields,
+// NewException implements hearth.exception(class, …, fields). It returns a table with class, message, args and fields
 // for error(). The fields are optional: a last argument behind the message that is a plain table with text keys only.
 func (ts *Types) NewException(L *lua.Thread) int {
 	class := L.CheckString(1)
