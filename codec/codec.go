@@ -21,6 +21,7 @@ const (
 	JSON        ID = 2
 	MarshalData ID = 3 // rejections only
 	Msgpack     ID = 4
+	WebJSON     ID = 5 // of HTTP calls, see codec/web; no [Serializer]
 )
 
 // Limits are the bounds of a decoder. The zero value of a field means its default.

@@ -33,6 +33,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/gateway/web"
 	"github.com/hearthhost/hearth/host/admin"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/advice"
@@ -101,6 +102,7 @@ type Host struct {
 	listeners []*transport.Listener
 	inherited []string // names of listeners that use an inherited socket
 	pyro      *pyro.Server
+	web       *web.Server
 	loops     []*loop.Loop
 	parkers   []*pyro.Loop    // on the loops
 	lines     *logqueue.Queue // log lines of workers; nil without loops
@@ -174,6 +176,14 @@ func (h *Host) compose() (err error) {
 		WorkerLog:  h.workerLog(),
 	})
 	h.pyro = pyro.NewServer(h.pyroConfig())
+	h.web = web.NewServer(web.Config{
+		Dispatcher: h.dispatch,
+		Snapshot:   h.current.Snapshot,
+		Shares:     &h.shares,
+		Usage:      &h.usage,
+		Log:        cfg.Log,
+		Life:       h.life,
+	})
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
 		Snapshot:   h.current.Snapshot,
@@ -192,7 +202,7 @@ func (h *Host) compose() (err error) {
 		Dispatcher: h.dispatch,
 		Usage:      &h.usage,
 		Shares:     &h.shares,
-		CutRevoked: h.pyro.CutRevoked,
+		CutRevoked: func(now time.Time) { h.pyro.CutRevoked(now); h.web.CutRevoked(now) },
 		HandedOver: func() bool { return h.lock.HandedOver() },
 		Record:     h.record,
 		Log:        cfg.Log,
@@ -261,8 +271,8 @@ func (h *Host) listen(ctx context.Context) error {
 	handshakes := transport.NewHandshakes()
 	for _, l := range h.cfg.Policy.Listeners {
 		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: inherited[l.Name],
-			Handshakes: handshakes,
-			Keys:       func(id string) (signed.Key, bool) { return h.current.Load().Credentials.Key(id) }}
+			Handshakes: handshakes, HTTP: l.HTTP != nil,
+			Keys: func(id string) (signed.Key, bool) { return h.current.Load().Credentials.Key(id) }}
 		if l.TLS != nil {
 			cfg.TLS = func() *transport.ServerTLS { return h.current.Load().Credentials.TLS(l.Name) }
 		}
@@ -356,7 +366,11 @@ func (h *Host) Serve(ctx context.Context) error {
 		}
 	}()
 	for i, l := range h.listeners {
-		h.pyro.Serve(l, h.cfg.Policy.Listeners[i].Name)
+		if settings := &h.cfg.Policy.Listeners[i]; settings.HTTP != nil {
+			h.web.Serve(l, settings)
+		} else {
+			h.pyro.Serve(l, settings.Name)
+		}
 	}
 	if p := h.inheritPassage(); p != nil {
 		defer p.Close()
@@ -399,7 +413,8 @@ func (h *Host) drain() {
 	h.closeListeners()
 	h.endLife()
 	h.pyro.Drain()
-	done := h.pyro.Done()
+	h.web.Drain()
+	done := h.gatewaysDone()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	select {
@@ -407,6 +422,7 @@ func (h *Host) drain() {
 	case <-ctx.Done():
 		h.log.Warn("calls still in flight after the drain deadline are cut off")
 		h.pyro.Cut()
+		h.web.Cut()
 	}
 	h.current.Load().Backends.Close(ctx)
 	h.backends.Wait()
@@ -418,6 +434,17 @@ func (h *Host) drain() {
 	h.closeAudit()
 	h.closeLoops()
 	h.lock.Release(true)
+}
+
+// gatewaysDone returns a channel that is closed after the last connection of each gateway has ended.
+func (h *Host) gatewaysDone() <-chan struct{} {
+	done := make(chan struct{})
+	go func() { // ends with the connections, which the host's drain waits for
+		<-h.pyro.Done()
+		<-h.web.Done()
+		close(done)
+	}()
+	return done
 }
 
 // awaitCut waits for calls that were cut off. They end at once, except calls that wait for a hanging disk of the audit

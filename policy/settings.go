@@ -13,7 +13,16 @@ type Listener struct {
 	Identify []string // authentication methods, such as object.AuthPeer; never empty
 	Plain    bool     // accepts connections without TLS and without the HMAC channel
 	TLS      *TLS     // nil: no TLS
+	HTTP     *HTTP    // settings of protocol "http"; nil: the listener is for Pyro clients
 	Where    string   // position for messages: "policy.hcl:12"
+}
+
+// HTTP has the settings of a listener with protocol = "http".
+type HTTP struct {
+	Hosts     []string // accepted hosts in lower case, with or without a port; nil: this machine's names
+	CORS      []string // origins whose pages may make requests, "https://app.example.org"; nil: none
+	PyroPaths bool     // serves the paths of Pyro's HTTP gateway too
+	MCP       bool     // serves the Model Context Protocol at /mcp
 }
 
 // TLS is a listener's tls block. All paths are absolute.

@@ -98,7 +98,7 @@ func (l *Listener) Open(nc net.Conn) (*Channel, error) {
 				"TLS is not taken here: the listener has no tls block, and the client uses TLS or HTTPS")
 		}
 		err = l.openTLS(ch, sourceOf(nc))
-	case first[0] == hmacMagic && string(first) != httpHead:
+	case first[0] == hmacMagic && string(first) != httpHead && !l.cfg.HTTP:
 		err = l.openHMAC(ch)
 	case !l.cfg.Plain:
 		return nil, ErrPlain
@@ -175,7 +175,7 @@ func (l *Listener) openTLS(ch *Channel, from source) error {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}
 	ch.memory = &channel.Memory{Conn: hc}
-	tc, chains, err := t.handshake(ch.memory)
+	tc, chains, err := t.handshake(ch.memory, l.cfg.protocols())
 	hc.end()
 	if err != nil {
 		return err
@@ -196,6 +196,14 @@ func (l *Listener) openTLS(ch *Channel, from source) error {
 	ch.Conn = inner
 	if inner.first[0] == hmacMagic {
 		return l.openHMAC(ch)
+	}
+	return nil
+}
+
+// protocols returns the application protocols that TLS offers; nil for Pyro clients.
+func (c *Config) protocols() []string {
+	if c.HTTP {
+		return []string{"h2", "http/1.1"}
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ type Config struct {
 	Identify []string
 	// Plain accepts connections without TLS and HMAC channel.
 	Plain bool
+	// HTTP means that the clients speak HTTP: TLS offers HTTP/1.1 and HTTP/2, and there is no HMAC channel.
+	HTTP bool
 	// TLS returns the configuration of the next TLS handshake; nil means no TLS.
 	TLS func() *ServerTLS
 	// Handshakes bounds TLS handshakes. The listeners of a process share it. nil means separate bounds.

@@ -183,10 +183,13 @@ func NameConstrained(file string) (bool, error) {
 	}), err
 }
 
-// handshake makes the host's part of a TLS handshake. It returns the verified chains of the client's certificate, none
-// without a client certificate.
-func (t *ServerTLS) handshake(nc net.Conn) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
+// handshake makes the host's part of a TLS handshake, which offers protocols. It returns the verified chains of the
+// client's certificate, none without a client certificate.
+func (t *ServerTLS) handshake(
+	nc net.Conn, protocols []string,
+) (tc *tls.Conn, chains [][]*x509.Certificate, err error) {
 	config := t.config.Clone()
+	config.NextProtos = protocols
 	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
 		chains, err = t.verify(state.PeerCertificates)
 		if err != nil {

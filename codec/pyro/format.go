@@ -73,7 +73,7 @@ func (f *Format) Format() object.Format { return f.name }
 func (f *Format) Generation() wire.Protocol { return f.generation }
 
 // DecodeCall feeds the positional and the keyword arguments of a call's payload to the sink. See [DecodeCall].
-func (f *Format) DecodeCall(payload []byte, lim codec.Limits, sink object.Sink) error {
+func (f *Format) DecodeCall(_ object.CallKind, payload []byte, lim codec.Limits, sink object.Sink) error {
 	return DecodeCall(f.Serializer, payload, lim, sink)
 }
 

@@ -208,10 +208,10 @@ func (s *Server) add(c *conn, nc net.Conn) bool {
 	s.mu.Lock()
 	var closed []*conn
 	var whose object.Principal
-	if len(s.conns) >= s.shares.MaxConns {
+	if len(s.conns) >= s.shares.Room() {
 		closed, whose = s.makeRoomLocked(1)
 	}
-	if s.draining || len(s.conns) >= s.shares.MaxConns && closed == nil || !s.sources.Add(nc) {
+	if s.draining || len(s.conns) >= s.shares.Room() && closed == nil || !s.sources.Add(nc) {
 		s.mu.Unlock()
 		s.closeAll(closed, whose)
 		return false

@@ -22,6 +22,8 @@ type Shares struct {
 
 	Refused atomic.Uint64 // messages rejected since an account was full
 
+	open atomic.Int64 // connections of gateways other than Pyro's
+
 	dropped    atomic.Int64 // bytes of large buffers discarded since the last collection
 	collecting atomic.Bool  // a collection runs
 
@@ -73,6 +75,25 @@ func MaxConnsFor(descriptors uint64) int {
 	reserved := min(max(n/4, leastReserved), mostReserved)
 	return min(max(n-reserved, 1), MaxConns)
 }
+
+// otherDivisor is the fraction of the host's connections that gateways other than Pyro's may have.
+const otherDivisor = 2
+
+// Open counts a connection of a gateway other than Pyro's, before its peer is identified. It reports false, and counts
+// nothing, if there are too many. Close ends it.
+func (s *Shares) Open() bool {
+	if s.open.Add(1) > int64(max(s.MaxConns/otherDivisor, 1)) {
+		s.open.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Close ends a connection that Open counted.
+func (s *Shares) Close() { s.open.Add(-1) }
+
+// Room returns the number of connections that Pyro's gateway may have.
+func (s *Shares) Room() int { return s.MaxConns - int(s.open.Load()) }
 
 // Enter counts a connection of a principal. It returns an error, and counts nothing, if the principal has too many.
 func (s *Shares) Enter(principal object.Principal, p *policy.Policy) (*Share, *TooManyConns) {

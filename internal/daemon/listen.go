@@ -54,6 +54,9 @@ func greet(w io.Writer, from string, listeners []policy.Listener, addrs []string
 func callHere(l *policy.Listener, addr string) string {
 	at, err := netip.ParseAddrPort(addr)
 	local := err != nil || at.Addr().IsLoopback()
+	if l.HTTP != nil {
+		return callHTTP(l, addr)
+	}
 	if local && l.Plain && slices.Contains(l.Identify, object.AuthPeer) {
 		return ": hearth ls --at " + shell.Quote(addr)
 	}
@@ -68,4 +71,15 @@ func callHere(l *policy.Listener, addr string) string {
 		return ""
 	}
 	return ", with " + strings.Join(proofs, " or ") + ": hearth ls --profile FILE"
+}
+
+// callHTTP returns a command that calls a listener of HTTP clients from this machine, "" if none can.
+func callHTTP(l *policy.Listener, addr string) string {
+	switch path, unix := strings.CutPrefix(addr, "unix:"); {
+	case l.TLS != nil && !l.Plain:
+		return ", HTTPS"
+	case unix:
+		return ": curl --unix-socket " + shell.Quote(path) + " http://localhost/v1/objects"
+	}
+	return ": curl http://" + reachable(addr) + "/v1/objects"
 }

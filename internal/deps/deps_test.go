@@ -144,6 +144,16 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "codec/web",
+		why: "format and layout of the calls of HTTP clients, whose classes are those of Pyro",
+		may: []string{
+			"codec",
+			"codec/pyro",
+			"object",
+			"wire",
+		},
+	},
+	{
 		pkg: "audit",
 		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
@@ -660,6 +670,7 @@ var edges = []edge{
 		may: []string{
 			"codec",
 			"codec/pyro",
+			"codec/web",
 			"object",
 			"sandbox",
 			"sandbox/link",
@@ -864,6 +875,22 @@ var edges = []edge{
 			"policy",
 			"transport",
 			"wire",
+		},
+	},
+	{
+		pkg: "gateway/web",
+		why: "a gateway turns requests into requests of the dispatcher; it calls no backend and decodes no arguments",
+		may: []string{
+			"audit",
+			"codec/web",
+			"host/admit",
+			"host/dispatch",
+			"host/snapshot",
+			"host/usage",
+			"internal/peerlog",
+			"object",
+			"policy",
+			"transport",
 		},
 	},
 	{
@@ -1209,6 +1236,7 @@ var edges = []edge{
 			"audit",
 			"gateway/pyro",
 			"gateway/pyro/handshake",
+			"gateway/web",
 			"host/admin",
 			"host/admit",
 			"host/advice",

@@ -54,6 +54,9 @@ func OfPolicy(p *policy.Policy, from string) []Setting {
 			Setting{name + "address", l.Address, "", where},
 			Setting{name + "identify", strings.Join(l.Identify, " "), object.AuthPeer, where},
 			Setting{name + "plain", strconv.FormatBool(l.Plain), "where only this machine reaches", where})
+		if l.HTTP != nil {
+			rows = append(rows, httpRows(name, l.HTTP, where)...)
+		}
 		if l.TLS != nil {
 			rows = append(rows,
 				Setting{name + "tls cert", l.TLS.Cert, "", where},
@@ -131,4 +134,15 @@ func OfEnvironment(e process.Environment, names []string) Setting {
 		s.Value, s.Source = "ignored", e.Reason
 	}
 	return s
+}
+
+// httpRows returns the rows of the HTTP settings of a listener.
+func httpRows(name string, h *policy.HTTP, where string) []Setting {
+	return []Setting{
+		{name + "protocol", "http", "pyro", where},
+		{name + "hosts", strings.Join(h.Hosts, " "), "the names of this machine", where},
+		{name + "cors", strings.Join(h.CORS, " "), "", where},
+		{name + "pyro_paths", strconv.FormatBool(h.PyroPaths), "false", where},
+		{name + "mcp", strconv.FormatBool(h.MCP), "false", where},
+	}
 }

@@ -23,7 +23,7 @@ import (
 
 // Listener reads a listener block. others are the listeners that are read before.
 func Listener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy.Listener) policy.Listener {
-	a := r.BlockWith(b, []string{"tls"}, "address", "identify", "plain")
+	a := r.BlockWith(b, []string{"tls"}, append([]string{"address", "identify", "plain"}, httpAttributes...)...)
 	r.Require(b, a, "address")
 	l := policy.Listener{Name: name, Where: r.Where(b.TypeRange)}
 	local := true
@@ -51,6 +51,7 @@ func Listener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy
 	if plain, ok := r.Flag(a, "plain"); ok {
 		l.Plain = plain
 	}
+	l.HTTP = readHTTP(r, a, b, local, &l)
 	l.Identify = authMethods(r, a, b, local, &l)
 	return l
 }
@@ -73,6 +74,8 @@ func authMethods(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, loca
 			r.Problems.Add(e.At, problem.OneOf(e.Text, object.ConnectionMethods),
 				"identify: unknown authentication method %q",
 				e.Text)
+		case l.HTTP != nil && (e.Text == object.AuthHMAC || e.Text == object.AuthLegacy):
+			r.Problems.Add(e.At, "", "identify: %q is a method of Pyro clients, and the protocol is \"http\"", e.Text)
 		case e.Text == object.AuthPeer && !local:
 			r.Problems.Add(e.At, `write "cert" or "hmac"`, `"peer" only identifies users of this machine`)
 		case e.Text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):

@@ -22,7 +22,7 @@ type Encoder struct {
 }
 
 // Escapes reports whether a serializer escapes characters of texts.
-func Escapes(id codec.ID) bool { return id == codec.Serpent || id == codec.JSON }
+func Escapes(id codec.ID) bool { return id == codec.Serpent || id == codec.JSON || id == codec.WebJSON }
 
 // Restart counts from zero again, for an encoder that was reset.
 func (w *Encoder) Restart() { w.textBytes, w.escapeBytes = 0, 0 }

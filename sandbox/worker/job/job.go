@@ -46,7 +46,9 @@ var pool sync.Pool // of *Job
 func makeJob() *Job {
 	j := new(Job)
 	j.Init(j.recycle)
-	j.args = func(to object.Sink) error { return j.format.DecodeCall(j.Call.Payload, codec.Limits{}, to) }
+	j.args = func(to object.Sink) error {
+		return j.format.DecodeCall(j.Call.Kind, j.Call.Payload, codec.Limits{}, to)
+	}
 	j.stored = j.storedReply
 	j.resetReply = func() {
 		j.encoder.Reset(j.frame.B[:j.head])

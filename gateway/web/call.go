@@ -1,0 +1,211 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hearthhost/hearth/codec/web"
+	"github.com/hearthhost/hearth/host/admit"
+	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/object"
+)
+
+// route serves a request of an identified caller.
+func (e *exchange) route(path []string) {
+	if len(path) < 2 || path[0] != "v1" || path[1] != "objects" {
+		e.problem(http.StatusNotFound, object.Errorf(object.CodeNotFound, "no such path"))
+		return
+	}
+	if e.r.URL.RawQuery != "" || e.r.URL.ForceQuery {
+		e.problem(http.StatusBadRequest, invalid("the path takes no query: arguments are in the body, and credentials "+
+			"in the header Authorization"))
+		return
+	}
+	switch path = path[2:]; len(path) {
+	case 0:
+		e.list()
+	case 1:
+		e.describe(object.ID(path[0]))
+	case 2:
+		e.member(object.ID(path[0]), object.Method(path[1]))
+	default:
+		e.problem(http.StatusNotFound, object.Errorf(object.CodeNotFound, "no such path"))
+	}
+}
+
+// member calls a method, or reads or writes an attribute.
+func (e *exchange) member(id object.ID, name object.Method) {
+	r := dispatch.Request{Recheck: e.recheck, Correlated: e.correlated}
+	c := &r.Call
+	c.ID, c.Method = id, name
+	switch e.r.Method {
+	case http.MethodPost:
+		c.Kind = object.Invoke
+	case http.MethodGet:
+		c.Kind = object.Get
+	case http.MethodPut:
+		c.Kind = object.Set
+	default:
+		e.methods(http.MethodGet, http.MethodPost, http.MethodPut)
+		return
+	}
+	c.Caller, c.Corr, c.Format = e.caller, e.corr, web.JSON
+	if strings.HasPrefix(string(id), object.HostPrefix) {
+		e.s.cfg.Dispatcher.Note(c, c.Method, "denied: the host's own objects are not served over HTTP", "")
+		e.fail(dispatch.ErrUnknown)
+		return
+	}
+	// The body of a denied call is not read: the caller has no permission to make the host store it.
+	r.Truncated = !e.s.cfg.Snapshot().Permits(c)
+	if !r.Truncated {
+		body, err := e.body(c.Kind)
+		if err != nil {
+			e.refuseBody(err)
+			return
+		}
+		c.Payload = body
+		if err := e.once(c); err != nil {
+			e.fail(err)
+			return
+		}
+	}
+	r.Session = e.s.cfg.Dispatcher.NewSession()
+	r.Session.SetPrincipal(e.caller.Principal)
+	if c.Kind == object.Invoke && !r.Truncated && e.oneway(c) {
+		e.background(&r)
+		return
+	}
+	defer r.Session.End()
+	reply, err := e.s.cfg.Dispatcher.Do(e.ctx, &r)
+	e.answer(&r, reply, err)
+}
+
+// answer writes the result of a call.
+func (e *exchange) answer(r *dispatch.Request, reply object.Reply, err error) {
+	switch {
+	case errors.Is(err, dispatch.ErrRevoked), err != nil && e.ctx.Err() != nil && e.r.Context().Err() != nil:
+		panic(http.ErrAbortHandler) // nothing reads the answer
+	case err != nil:
+		e.fail(err)
+		return
+	case r.Stream != "":
+		e.stream(r)
+		return
+	}
+	e.s.cfg.Shares.Discard(len(reply.Payload))
+	if err := e.held.Add(len(reply.Payload)); err != nil {
+		e.fail(e.s.cfg.Shares.ResultLost(err))
+		return
+	}
+	switch {
+	case reply.Exception:
+		e.raised(reply.Payload)
+	case string(reply.Payload) == "null":
+		e.w.WriteHeader(http.StatusNoContent)
+	default:
+		e.value(reply.Payload)
+	}
+}
+
+// value answers with a JSON document.
+func (e *exchange) value(doc []byte) {
+	h := e.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(doc)))
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.WriteTimeout))
+	e.w.WriteHeader(http.StatusOK)
+	_, _ = e.w.Write(doc)
+}
+
+// oneway reports whether a call is made without waiting for its end: the client prefers it, or the method is oneway.
+func (e *exchange) oneway(c *object.Call) bool {
+	for _, v := range e.r.Header.Values("Prefer") {
+		for part := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), "respond-async") {
+				return true
+			}
+		}
+	}
+	to, ok := e.s.cfg.Snapshot().Routes.Lookup(c.ID)
+	if !ok || to.Described == nil {
+		return false
+	}
+	about := to.Described()
+	if about == nil {
+		var err error
+		if about, err = e.s.cfg.Dispatcher.Describe(e.ctx, &e.caller, c.ID); err != nil {
+			return false // the call has the same error
+		}
+	}
+	i, ok := slices.BinarySearchFunc(about.Members, c.Method, func(m object.Member, name object.Method) int {
+		return strings.Compare(string(m.Name), string(name))
+	})
+	return ok && about.Members[i].Oneway
+}
+
+// background starts a oneway call and answers when it is in the object's queue.
+func (e *exchange) background(r *dispatch.Request) {
+	r.Oneway = true
+	r.Payload = slices.Clone(r.Payload)
+	size := len(r.Payload) + admit.OnewayBytes
+	account := e.held.Account
+	if err := account.Acquire(size); err != nil {
+		r.Session.End()
+		e.fail(e.s.cfg.Shares.Exhausted(err))
+		return
+	}
+	select {
+	case e.conn.oneways <- struct{}{}:
+	case <-e.ctx.Done():
+		account.Release(size)
+		r.Session.End()
+		panic(http.ErrAbortHandler)
+	}
+	s, conn, path := e.s, e.conn, e.r.URL.Path
+	failed := make(chan error, 1)
+	s.serving.Add(1)
+	s.cfg.Dispatcher.Start(context.Background(), r, func(_ object.Reply, err error) {
+		if err != nil {
+			s.peerLog.Log(r.Caller.Principal, slog.LevelInfo, "oneway call failed", "path", path,
+				"principal", string(r.Caller.Principal), "call", object.CorrelationText(r.Corr), "err", err)
+		}
+		account.Release(size)
+		<-conn.oneways
+		r.Session.End()
+		s.serving.Done()
+		failed <- err
+	})
+	if r.Enqueued == nil { // it was not admitted
+		e.answer(r, object.Reply{}, <-failed)
+		return
+	}
+	e.w.WriteHeader(http.StatusAccepted)
+}
+
+// contentType reports whether the body of a request is declared as JSON. A request without a body needs no declaration.
+func (e *exchange) contentType() bool {
+	text, err := one(e.r.Header, "Content-Type")
+	if err != nil {
+		return false
+	}
+	if text == "" {
+		return e.r.ContentLength == 0
+	}
+	kind, params, err := mime.ParseMediaType(text)
+	if err != nil || kind != "application/json" {
+		return false
+	}
+	for name, value := range params {
+		if name != "charset" || !strings.EqualFold(value, "utf-8") {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,69 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/object"
+)
+
+// list answers with the ids of the objects that the caller may call.
+func (e *exchange) list() {
+	if e.r.Method != http.MethodGet {
+		e.methods(http.MethodGet)
+		return
+	}
+	e.json(struct {
+		Objects []object.ID `json:"objects"`
+	}{e.s.visible(e.caller)})
+}
+
+// visible returns the objects that a caller may call, sorted.
+func (s *Server) visible(caller object.Caller) []object.ID {
+	return s.cfg.Snapshot().Listed.Visible(caller)
+}
+
+// Callable returns the description of each object that a caller may call, with the members that it may call. It is
+// decided under the policy in force. Objects that cannot be described are omitted. most bounds the objects.
+func (s *Server) Callable(ctx context.Context, caller object.Caller, most int) []*object.Description {
+	var out []*object.Description
+	for _, id := range s.visible(caller) {
+		if len(out) == most || ctx.Err() != nil {
+			break
+		}
+		if about, err := s.cfg.Dispatcher.Describe(ctx, &caller, id); err == nil {
+			out = append(out, about)
+		}
+	}
+	return out
+}
+
+// describe answers with the description of an object.
+func (e *exchange) describe(id object.ID) {
+	if e.r.Method != http.MethodGet {
+		e.methods(http.MethodGet)
+		return
+	}
+	if id.Tenant() == object.HostTenant {
+		e.fail(dispatch.ErrUnknown)
+		return
+	}
+	about, err := e.s.cfg.Dispatcher.Describe(e.ctx, &e.caller, id)
+	if err != nil {
+		e.fail(err)
+		return
+	}
+	e.json(about)
+}
+
+// json answers with a value of the host.
+func (e *exchange) json(v any) {
+	doc, err := json.Marshal(v)
+	if err != nil {
+		e.fail(err)
+		return
+	}
+	e.value(doc)
+}

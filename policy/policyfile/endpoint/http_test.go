@@ -1,0 +1,61 @@
+package endpoint_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hearthhost/hearth/policy/policyfile"
+	"github.com/hearthhost/hearth/policy/policytest"
+)
+
+func TestHTTP(t *testing.T) {
+	t.Parallel()
+	p := policytest.Parse(t, `listener "web" {
+  protocol    = "http"
+  address     = "127.0.0.1:8080"
+  hosts       = ["Hearth.example.org", "localhost:8080", "[2001:DB8::1]:8443", "192.0.2.1"]
+  cors        = ["https://app.example.org", "http://localhost:3000"]
+  pyro_paths  = true
+}`)
+	h := p.Listeners[0].HTTP
+	if h == nil || !h.PyroPaths || h.MCP || len(h.CORS) != 2 || !slices.Equal(h.Hosts,
+		[]string{"hearth.example.org", "localhost:8080", "[2001:db8::1]:8443", "192.0.2.1"}) {
+		t.Errorf("HTTP = %+v", h)
+	}
+	for _, text := range []string{`protocol = "pyro"`, ""} {
+		p := policytest.Parse(t, "listener \"l\" {\naddress = \"127.0.0.1:1\"\n"+text+"\n}")
+		if p.Listeners[0].HTTP != nil {
+			t.Errorf("%q: a listener of Pyro clients has HTTP settings", text)
+		}
+	}
+}
+
+func TestHTTPProblems(t *testing.T) {
+	t.Parallel()
+	const local = "protocol = \"http\"\naddress = \"127.0.0.1:8080\"\n"
+	const public = "protocol = \"http\"\naddress = \"0.0.0.0:8443\"\nidentify = [\"cert\"]\n"
+	const tls = "tls {\ncert = \"c\"\nkey = \"k\"\nclient_ca = [\"a\"]\n}\n"
+	for text, want := range map[string]string{
+		"protocol = \"htp\"\naddress = \"127.0.0.1:1\"":     `unknown protocol "htp"`,
+		"address = \"127.0.0.1:1\"\ncors = [\"https://a\"]": `cors is a setting of protocol "http"`,
+		local + `identify = ["hmac"]`:                       `"hmac" is a method of Pyro clients`,
+		local + `identify = ["pyro4-hmac"]`:                 `"pyro4-hmac" is a method of Pyro clients`,
+		local + `hosts = ["http://a"]`:                      `"http://a" is not the value of a header Host`,
+		local + `hosts = ["a:0"]`:                           `"a:0" is not the value`,
+		local + `hosts = ["a b"]`:                           `"a b" is not the value`,
+		local + `hosts = ["*.a"]`:                           `"*.a" is not the value`,
+		local + `hosts = ["[1.2.3.4]"]`:                     `"[1.2.3.4]" is not the value`,
+		local + `cors = ["*"]`:                              `"*" is not an origin`,
+		local + `cors = ["https://a/"]`:                     `"https://a/" is not an origin`,
+		local + `cors = ["null"]`:                           `"null" is not an origin`,
+		public + `hosts = ["a"]`:                            "for other machines needs TLS",
+		public + tls:                                        "must set hosts",
+		public + tls + "hosts = [\"a\"]\nplain = true":      "accepts TLS only",
+	} {
+		_, err := policyfile.Parse("policy.hcl", []byte("listener \"web\" {\n"+text+"\n}"), "/", 1, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
