@@ -1329,6 +1329,7 @@ var edges = []edge{
 			"codec",
 			"codec/pyro",
 			"internal/cli/display",
+			"object",
 		},
 	},
 	{
@@ -1772,6 +1773,7 @@ var doors = []struct {
 		module: "github.com/zclconf/go-cty",
 		why:    "values of HCL stay in the packages that read HCL",
 		at: []string{
+			"policy/policyfile",
 			"policy/condition",
 			"policy/syntax",
 		},
