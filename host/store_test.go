@@ -58,11 +58,22 @@ return Box`
 
 // storeHost is a host that can be restarted with its state.
 type storeHost struct {
-	t     testing.TB
-	state string
-	end   func()
-	addr  string
-	h     *host.Host
+	t       testing.TB
+	state   string
+	policy  string            // "": storePolicy
+	scripts map[string]string // nil: boxes
+	end     func()
+	addr    string
+	h       *host.Host
+}
+
+// boxes are the scripts of storePolicy.
+var boxes = map[string]string{
+	"shop/single.lua": fmt.Sprintf(box, "single"),
+	"shop/other.lua":  fmt.Sprintf(box, "single"),
+	"shop/call.lua":   fmt.Sprintf(box, "call"),
+	"shop/once.lua":   fmt.Sprintf(onceBox, "single"),
+	"zoo/single.lua":  fmt.Sprintf(box, "single"),
 }
 
 func startStore(t testing.TB, state string) *storeHost {
@@ -76,14 +87,11 @@ func startStore(t testing.TB, state string) *storeHost {
 // start serves with the state of the former host.
 func (s *storeHost) start() {
 	s.t.Helper()
-	h, dir := makeHost(s.t, storePolicy, func(cfg *host.Config) { cfg.Policy.State = s.state })
-	for name, source := range map[string]string{
-		"shop/single.lua": fmt.Sprintf(box, "single"),
-		"shop/other.lua":  fmt.Sprintf(box, "single"),
-		"shop/call.lua":   fmt.Sprintf(box, "call"),
-		"shop/once.lua":   fmt.Sprintf(onceBox, "single"),
-		"zoo/single.lua":  fmt.Sprintf(box, "single"),
-	} {
+	if s.scripts == nil {
+		s.policy, s.scripts = storePolicy, boxes
+	}
+	h, dir := makeHost(s.t, s.policy, func(cfg *host.Config) { cfg.Policy.State = s.state })
+	for name, source := range s.scripts {
 		path := filepath.Join(dir, "scripts", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			s.t.Fatal(err)
@@ -113,16 +121,22 @@ func (s *storeHost) start() {
 // call calls a method and returns its result as text, or the error.
 func (s *storeHost) call(id, method string, args ...any) string {
 	s.t.Helper()
+	v, err := s.value(id, method, args...)
+	if err != nil {
+		return "! " + err.Error()
+	}
+	return fmt.Sprint(v)
+}
+
+// value calls a method and returns its result.
+func (s *storeHost) value(id, method string, args ...any) (any, error) {
+	s.t.Helper()
 	c, err := client.New(client.Config{Address: s.addr})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer c.Close()
-	v, err := c.Object(object.ID(id)).Call(context.Background(), method, args...)
-	if err != nil {
-		return "! " + err.Error()
-	}
-	return fmt.Sprint(v)
+	return c.Object(object.ID(id)).Call(context.Background(), method, args...)
 }
 
 func (s *storeHost) want(want, id, method string, args ...any) {
