@@ -62,18 +62,23 @@ end
 function Box.expose:count_all() local n = 0 for _ in s.list() do n = n + 1 end return n end
 function Box.expose:computes() s.transaction(function() while true do end end) end
 function Box.expose:reads() s.transaction(function(tx) while true do tx.get("t") end end) end
-function Box.expose:lists() s.transaction(function(tx) while true do for k in tx.list() do tx.put("w", k) end end end) end
+function Box.expose:lists()
+  s.transaction(function(tx) while true do for k in tx.list() do tx.put("w", k) end end end)
+end
 function Box.expose:add() return s.increment("n") end
 function Box.expose:get(k) return (s.get(k)) end
 function Box.expose:delete(k) s.delete(k) end
 return Box`
+
+// hostileQuota returns the quota of the objects in bytes.
+func hostileQuota() int64 { return *hostileBytes + int64(*hostileKeys)*100 + 64<<10 }
 
 // TestHostileStore uses a store in ways that could harm other objects and tenants: many writes in a call, values up to
 // the quota, transactions that do not end, every kind of ttl, and long lists. Limits hold, the object works afterwards,
 // and the objects of others answer meanwhile.
 func TestHostileStore(t *testing.T) {
 	s := &storeHost{t: t, state: filepath.Join(t.TempDir(), "state")}
-	s.policy = fmt.Sprintf(hostilePolicy, *hostileBytes+int64(*hostileKeys)*100+64<<10)
+	s.policy = fmt.Sprintf(hostilePolicy, hostileQuota())
 	s.scripts = map[string]string{
 		"rogue/single.lua": fmt.Sprintf(hostileBox, "single"),
 		"rogue/call.lua":   fmt.Sprintf(hostileBox, "call"),
@@ -114,14 +119,19 @@ func TestHostileStore(t *testing.T) {
 	if want := max(*hostileKeys, store.MaxWrites/10); total != want {
 		t.Errorf("%d keys are listed in pages, want %d", total, want)
 	}
-	if got := s.call("rogue.single", "count_all"); got != fmt.Sprint(total+1) && !strings.Contains(got, "limit exceeded") {
+	got := s.call("rogue.single", "count_all")
+	if got != fmt.Sprint(total+1) && !strings.Contains(got, "limit exceeded") {
 		t.Errorf("a list of all keys in one call: %s", got)
 	}
 	const value = 1 << 19
-	for i := int64(0); i < *hostileBytes/value; i++ {
-		s.want("true", "rogue.single", "large", i, value)
+	i := int64(0)
+	for s.call("rogue.single", "large", i, value) == "true" {
+		i++
 	}
-	s.want("(object_store)…", "rogue.single", "large", "more", value)
+	if quota := hostileQuota(); i*value < *hostileBytes || i*value > quota {
+		t.Errorf("%d values of %d bytes are stored, the quota is %d bytes", i, value, quota)
+	}
+	s.want("(object_store)…", "rogue.single", "large", i, value)
 	s.want("(store)…", "rogue.other", "large", "more", value)
 	s.want("1", "rogue.single", "get", "t")
 	s.want("<nil>", "rogue.single", "delete", "large/0")
