@@ -43,7 +43,7 @@ default; then the fixed limits. Principals and permits of the policy are shown a
 			rows = append(rows, settings.Setting{
 				Name:   "threads that run the host",
 				Value:  strconv.Itoa(daemon.Threads()),
-				Source: "half of the processors, or of the CPU quota",
+				Source: "half of the processors, or of the CPU quota; at least 2",
 			})
 			for _, l := range host.Limits() {
 				rows = append(rows, settings.Setting{Name: l.Name, Value: l.Value, Source: "fixed"})

@@ -27,7 +27,7 @@ func TestCPUQuota(t *testing.T) {
 	var all []shownSetting
 	check(t, json.Unmarshal(out, &all))
 	for name, want := range map[string]string{
-		"threads that run the host": "1", "running calls while several tenants have calls": "8",
+		"threads that run the host": "2", "running calls while several tenants have calls": "8",
 	} {
 		got := ""
 		for _, s := range all {

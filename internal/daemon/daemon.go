@@ -85,8 +85,7 @@ func Run(ctx context.Context, cfg Config) error {
 		h.Close()
 		return err
 	}
-	// The workers use the other half of the machine. On few cores the host is also faster with fewer threads: a reply
-	// then wakes no further thread.
+	// The workers use the other half of the machine.
 	runtime.GOMAXPROCS(Threads())
 	greet(cfg.Out, cfg.Source, cfg.Host.Policy.Listeners, h.Addrs())
 	wait := up.Run(serving, drain)
@@ -96,8 +95,10 @@ func Run(ctx context.Context, cfg Config) error {
 	return err
 }
 
-// Threads returns the number of threads that run Go code at a time: half of the processors.
-func Threads() int { return max(1, cgroup.Processors()/2) }
+// Threads returns the number of threads that run Go code at a time: half of the processors, at least 2. While the event
+// loop waits in a system call, the runtime's monitor passes its place to another thread after 20 µs, unless another
+// place is free. With one place each wait would end in another thread. A loop that polls would stop all goroutines.
+func Threads() int { return max(2, cgroup.Processors()/2) }
 
 // notifier returns the connection to the service manager, whose settings a parent passes on.
 func notifier(cfg *Config) *systemd.Notifier {
