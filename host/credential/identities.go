@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/host/fault"
+	"github.com/hearthhost/hearth/host/issuer"
 	"github.com/hearthhost/hearth/internal/safefile"
 	"github.com/hearthhost/hearth/internal/watch"
 	"github.com/hearthhost/hearth/object"
@@ -29,6 +30,7 @@ import (
 // identities holds the keys and certificates that the policy names, as they were read last. It is immutable.
 type identities struct {
 	keys   map[string]principalKey         // keys of the HMAC channel by id
+	bearer map[string]bearerKey            // bearer keys by id
 	legacy []*LegacyKey                    // shared secrets of Pyro4's signatures
 	tls    map[string]*transport.ServerTLS // certificates by listener
 }
@@ -38,6 +40,12 @@ type principalKey struct {
 	secret    signed.Key
 	principal object.Principal
 	expires   time.Time // expiry of a token; zero for keys, which do not expire
+}
+
+// bearerKey is a bearer key and the principal that it authenticates.
+type bearerKey struct {
+	sum       [32]byte // SHA-256 of its token
+	principal object.Principal
 }
 
 // EnrollPrefix is the prefix of the principals of connections that were opened with a token. No policy can declare or
@@ -63,12 +71,13 @@ type Store struct {
 	policy  *policy.Policy
 	log     *slog.Logger
 	current atomic.Pointer[identities]
+	issuers map[string]*issuer.Issuer // of the policy's tokens, by URL
 
 	mu sync.Mutex // guards the fields below after NewStore; Refresh holds it while it calls Read
 
 	stats      map[string]fs.FileInfo          // status of each file when it was read; nil: the file did not exist
 	failed     map[string]string               // errors by file or listener; retried at every Read
-	keys       map[string][]keyfile.Key        // keys by file
+	keys       map[string][]keyfile.Key        // keys of both kinds by file
 	legacy     map[string]string               // shared secrets by file
 	tls        map[string]*transport.ServerTLS // certificates by listener
 	denied     map[string]map[string]struct{}  // revoked serial numbers by file
@@ -100,6 +109,9 @@ func NewStore(p *policy.Policy, before *Store, log *slog.Logger) (*Store, error)
 		before.mu.Unlock()
 	}
 	s.current.Store(&identities{})
+	if err := s.openIssuers(before); err != nil {
+		return s, err
+	}
 	_, failures := s.Read()
 	return s, joinFailures(failures, log, func(f ReadError) bool {
 		return f.name == s.TokenFolder() || before != nil && (f.name == "" || before.reads(f.name))
@@ -108,7 +120,7 @@ func NewStore(p *policy.Policy, before *Store, log *slog.Logger) (*Store, error)
 
 // reads reports whether the store reads a file or the files of a listener. name is that of a readError.
 func (s *Store) reads(name string) bool {
-	keyFiles := slices.Concat(s.policy.Keys, s.policy.LegacyKeys)
+	keyFiles := slices.Concat(s.policy.Keys, s.policy.BearerKeys, s.policy.LegacyKeys)
 	return slices.ContainsFunc(keyFiles, func(f policy.KeyFile) bool { return f.Path == name }) ||
 		slices.ContainsFunc(s.policy.Listeners, func(l policy.Listener) bool {
 			return l.TLS != nil && listenerName(l) == name
@@ -157,7 +169,7 @@ func (s *Store) pollFiles() map[string]bool {
 			changed[path] = false
 		}
 	}
-	for _, f := range slices.Concat(s.policy.Keys, s.policy.LegacyKeys) {
+	for _, f := range slices.Concat(s.policy.Keys, s.policy.BearerKeys, s.policy.LegacyKeys) {
 		poll(f.Path)
 	}
 	if s.policy.Enroll != nil {
@@ -205,6 +217,34 @@ func (k *reading) record(name, where string, err error, files ...string) {
 	}
 }
 
+// keyFile reads a key file if it is due. create is the command that creates the file.
+func (k *reading) keyFile(f policy.KeyFile, read func(string) ([]keyfile.Key, error), create string) {
+	if !k.due(f.Path, f.Path) {
+		return
+	}
+	s := k.s
+	keys, err := read(f.Path)
+	if errors.Is(err, keyfile.ErrLines) {
+		// A malformed file adds no keys, and the keys that were removed from it are revoked.
+		s.keys[f.Path] = slices.DeleteFunc(keys, func(k keyfile.Key) bool {
+			return !slices.Contains(s.keys[f.Path], k)
+		})
+	}
+	if errors.Is(err, fs.ErrNotExist) && s.policy.Enroll != nil {
+		// Enrolment may create the file later.
+		s.log.Info("key file does not exist yet; the principal cannot use key authentication",
+			"principal", string(f.Principal), "path", f.Path)
+		err = nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		s.keys[f.Path] = keys
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: create it with %s", err, create)
+	}
+	k.record(f.Path, f.Where, err, f.Path)
+}
+
 // Read reads changed files and files that failed before. It reports whether any identity or error has changed, and
 // returns the new failures. Calls must not run at the same time; [Store.Refresh] locks.
 func (s *Store) Read() (updated bool, failures []ReadError) {
@@ -215,29 +255,10 @@ func (s *Store) Read() (updated bool, failures []ReadError) {
 		return false, nil
 	}
 	for _, f := range s.policy.Keys {
-		if !k.due(f.Path, f.Path) {
-			continue
-		}
-		keys, err := keyfile.Read(f.Path)
-		if errors.Is(err, keyfile.ErrLines) {
-			// A malformed file adds no keys, and the keys that were removed from it are revoked.
-			s.keys[f.Path] = slices.DeleteFunc(keys, func(k keyfile.Key) bool {
-				return !slices.Contains(s.keys[f.Path], k)
-			})
-		}
-		if errors.Is(err, fs.ErrNotExist) && s.policy.Enroll != nil {
-			// Enrolment may create the file later.
-			s.log.Info("key file does not exist yet; the principal cannot use key authentication",
-				"principal", string(f.Principal), "path", f.Path)
-			err = nil
-		}
-		if err == nil || errors.Is(err, fs.ErrNotExist) {
-			s.keys[f.Path] = keys
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: create it with hearth key new", err)
-		}
-		k.record(f.Path, f.Where, err, f.Path)
+		k.keyFile(f, keyfile.Read, "hearth key new")
+	}
+	for _, f := range s.policy.BearerKeys {
+		k.keyFile(f, keyfile.ReadBearer, "hearth key new --bearer")
 	}
 	for _, f := range s.policy.LegacyKeys {
 		if !k.due(f.Path, f.Path) {
@@ -275,18 +296,23 @@ func (s *Store) Read() (updated bool, failures []ReadError) {
 
 // compile makes identities of the contents of all files. A key id that is in two files authenticates no principal.
 func (s *Store) compile() (*identities, []error) {
-	ids := &identities{keys: map[string]principalKey{}, tls: maps.Clone(s.tls)}
+	ids := &identities{keys: map[string]principalKey{}, bearer: map[string]bearerKey{}, tls: maps.Clone(s.tls)}
 	var problems []error
 	from := map[string]policy.KeyFile{}
-	for _, f := range s.policy.Keys {
+	for _, f := range slices.Concat(s.policy.Keys, s.policy.BearerKeys) {
 		for _, k := range s.keys[f.Path] {
 			if first, found := from[k.ID]; found {
 				problems = append(problems, fmt.Errorf("%s: key id %s is in %s and in %s: make a new key for one",
 					f.Where, k.ID, first.Path, f.Path))
 				delete(ids.keys, k.ID)
+				delete(ids.bearer, k.ID)
 				continue
 			}
 			from[k.ID] = f
+			if k.Bearer {
+				ids.bearer[k.ID] = bearerKey{sum: k.Secret, principal: f.Principal}
+				continue
+			}
 			ids.keys[k.ID] = principalKey{secret: signed.Key(k.Secret), principal: f.Principal}
 		}
 	}
@@ -416,13 +442,24 @@ func (s *Store) expireTokens(now time.Time) error {
 
 // Principal returns the principal of a peer.
 func (s *Store) Principal(peer object.Peer) object.Principal {
-	if peer.Auth != object.AuthHMAC {
-		return s.policy.Principal(peer)
+	ids := s.current.Load()
+	switch peer.Auth {
+	case object.AuthHMAC:
+		if k, ok := ids.keys[peer.Key]; ok {
+			return k.principal
+		}
+		return object.Anonymous
+	case object.AuthBearer:
+		if k, ok := ids.bearer[peer.Key]; ok {
+			return k.principal
+		}
+		return object.Anonymous
+	case object.AuthOIDC:
+		if peer.Claims == nil || !time.Now().Before(peer.Claims.Expires) {
+			return object.Anonymous
+		}
 	}
-	if k, ok := s.current.Load().keys[peer.Key]; ok {
-		return k.principal
-	}
-	return object.Anonymous
+	return s.policy.Principal(peer)
 }
 
 // FindLegacy returns the key that verify accepts, nil if it accepts no key. It calls verify for all keys.
@@ -454,7 +491,8 @@ func (s *Store) Refresh(now time.Time) {
 		s.warnExpiry(now)
 	}
 	if changed {
-		s.log.Info("identities were read again", "keys", len(s.current.Load().keys))
+		ids := s.current.Load()
+		s.log.Info("identities were read again", "keys", len(ids.keys)+len(ids.bearer))
 	}
 }
 

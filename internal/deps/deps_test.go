@@ -196,6 +196,7 @@ var edges = []edge{
 		why: "it reads HCL and imports nothing of policies",
 		may: []string{
 			"internal/bytesize",
+			"object",
 			"policy/problem",
 		},
 	},
@@ -786,10 +787,18 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "host/issuer",
+		why: "it verifies tokens and decides nothing about them",
+		may: []string{
+			"object",
+		},
+	},
+	{
 		pkg: "host/credential",
 		why: "it reads keys, certificates and secrets, and does not serve calls",
 		may: []string{
 			"host/fault",
+			"host/issuer",
 			"internal/redact",
 			"internal/safefile",
 			"internal/secretfile",
@@ -1861,6 +1870,20 @@ var doors = []struct {
 		why:    "only confine changes threads under the runtime",
 		at: []string{
 			"sandbox/confine/capability",
+		},
+	},
+	{
+		module: "github.com/coreos/go-oidc/v3",
+		why:    "only host/issuer verifies tokens",
+		at: []string{
+			"host/issuer",
+		},
+	},
+	{
+		module: "github.com/go-jose/go-jose/v4",
+		why:    "only host/issuer reads keys of issuers",
+		at: []string{
+			"host/issuer",
 		},
 	},
 	{

@@ -42,6 +42,9 @@ func CloseEnvironment(noEnv bool) Environment {
 		_ = os.Unsetenv("GODEBUG")
 		// ZONEINFO can change time zones, on which conditions depend.
 		_ = os.Unsetenv("ZONEINFO")
+		// These can change the authorities of the servers that the host connects to.
+		_ = os.Unsetenv("SSL_CERT_FILE")
+		_ = os.Unsetenv("SSL_CERT_DIR")
 		return e
 	}
 	os.Clearenv()

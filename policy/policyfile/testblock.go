@@ -78,7 +78,7 @@ func (r *reader) query(a syntax.Attributes, b *hclsyntax.Block) policy.Query {
 		}
 	}
 	if a["claims"] != nil {
-		g.SetClaims(r.claims(a, "claims"))
+		g.SetClaims(r.Claims(a, "claims"))
 	}
 	for _, inner := range b.Body.Blocks {
 		if inner.Type != "cert" {
