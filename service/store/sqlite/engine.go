@@ -51,6 +51,8 @@ type Engine struct {
 	files map[object.Tenant]*file
 	// ahead has the times of stores less that of the engine, in milliseconds, if they are greater.
 	ahead map[object.Tenant]int64
+	// dormant has the tenants whose stores this process owns and has closed, to open fewer files.
+	dormant map[object.Tenant]bool
 	// handedOver has the tenants whose stores Retire has released.
 	handedOver map[object.Tenant]bool
 	use        uint64        // number of uses so far
@@ -83,6 +85,7 @@ func New(cfg Config) (*Engine, error) {
 		incarnation: rand.Text(),
 		files:       map[object.Tenant]*file{},
 		ahead:       map[object.Tenant]int64{},
+		dormant:     map[object.Tenant]bool{},
 		handedOver:  map[object.Tenant]bool{},
 	}
 	e.clock.Millis() // later times are not before this one
@@ -196,10 +199,15 @@ func (e *Engine) evictLocked() bool {
 
 // closeFile closes an idle file that is marked as closing.
 func (e *Engine) closeFile(f *file) {
-	f.close()
+	owned := f.close()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.files, f.tenant)
+	if owned {
+		e.dormant[f.tenant] = true
+	} else {
+		delete(e.dormant, f.tenant)
+	}
 	e.wakeLocked()
 }
 

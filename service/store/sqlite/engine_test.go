@@ -346,3 +346,31 @@ func TestRetire(t *testing.T) {
 	cancel()
 	wg.Wait()
 }
+
+// TestRetireDormantStores replaces a process that owns more stores than it has open files. The new process gets each of
+// them without waiting for the time after which it takes a store by force.
+func TestRetireDormantStores(t *testing.T) {
+	dir := t.TempDir()
+	alive := func(string) bool { return true }
+	old := newEngine(t, sqlite.Config{Dir: dir, MaxOpen: 2, Alive: alive, TakeOver: time.Hour})
+	fresh := newEngine(t, sqlite.Config{Dir: dir, Alive: alive, TakeOver: time.Hour})
+	ids := []object.ID{"a.x", "b.x", "c.x", "d.x", "e.x"}
+	for _, id := range ids {
+		commit(t, old, put(id, "k", `"old"`))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { old.Retire(ctx, time.Hour, func(object.Tenant, time.Duration) bool { return true }, nil) })
+	defer wg.Wait()
+	defer cancel()
+	for _, id := range ids {
+		wantValue(t, fresh, id, "k", `"old"`)
+		commit(t, fresh, put(id, "k", `"new"`))
+	}
+	for _, id := range ids {
+		if _, err := old.Commit(t.Context(), put(id, "k", `"late"`)); !errors.Is(err, store.ErrMoved) {
+			t.Errorf("a commit of the old process to %s: %v", id, err)
+		}
+		wantValue(t, fresh, id, "k", `"new"`)
+	}
+}

@@ -183,20 +183,26 @@ func (f *file) connect(n int, cache, readOnly string) (*sql.DB, error) {
 }
 
 // close ends the writer, saves the time and closes the file. The ownership remains: a later process takes it as from a
-// process that has ended.
-func (f *file) close() {
+// process that has ended, or when Retire has released it. close reports whether this process owns the store.
+func (f *file) close() (owned bool) {
 	f.opening.Lock()
 	defer f.opening.Unlock()
 	if f.writer != nil {
+		owned = !f.writer.lost()
 		f.writer.stop()
 		f.writer = nil
-		_, err := f.write.ExecContext(context.Background(), saveTime, f.now(), f.token.Epoch, f.token.Incarnation)
+		statement := saveTime
+		if f.e.retired.Load() { // the new process need not wait for it
+			statement, owned = freeOwner, false
+		}
+		_, err := f.write.ExecContext(context.Background(), statement, f.now(), f.token.Epoch, f.token.Incarnation)
 		if err != nil {
 			f.e.cfg.Log.Error("the time of a store is not saved; if the clock is set back, keys that have expired may "+
 				"reappear", "tenant", f.tenant, "file", f.path, "err", err)
 		}
 	}
 	f.closeConnections()
+	return owned
 }
 
 func (f *file) closeConnections() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/hearthhost/hearth/object"
@@ -65,6 +67,9 @@ func (f *file) own(ctx context.Context) error {
 			f.token = token
 			f.writer, err = newWriter(f, conn)
 			if err == nil {
+				f.e.mu.Lock()
+				delete(f.e.dormant, f.tenant)
+				f.e.mu.Unlock()
 				return nil
 			}
 		}
@@ -171,6 +176,7 @@ func (e *Engine) Retire(ctx context.Context, patience time.Duration,
 	idle func(tenant object.Tenant, since time.Duration) bool, onRequest func(object.Tenant),
 ) {
 	e.retired.Store(true)
+	e.releaseDormant(ctx)
 	requested := map[object.Tenant]time.Time{} // time of the first request
 	tick := time.NewTicker(acquireInterval)
 	defer tick.Stop()
@@ -199,6 +205,23 @@ func (e *Engine) Retire(ctx context.Context, patience time.Duration,
 			if err := e.Release(tenant); err == nil {
 				e.cfg.Log.Info("store handed to the new process", "tenant", tenant)
 			}
+		}
+	}
+}
+
+// releaseDormant releases the stores that this process owns and has closed: it reads no requests from their files.
+func (e *Engine) releaseDormant(ctx context.Context) {
+	e.mu.Lock()
+	tenants := slices.Collect(maps.Keys(e.dormant))
+	e.mu.Unlock()
+	for _, tenant := range tenants {
+		f, err := e.acquire(ctx, tenant)
+		if err == nil {
+			err = e.Release(tenant)
+			e.release(f)
+		}
+		if err != nil && ctx.Err() == nil {
+			e.cfg.Log.Error("a store is not released; the new process takes it later", "tenant", tenant, "err", err)
 		}
 	}
 }
