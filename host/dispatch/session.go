@@ -24,7 +24,8 @@ type Session struct {
 	called      atomic.Bool       // it has made an authorized call of an object of a tenant
 
 	mu       sync.Mutex                  // guards the fields below
-	backends map[object.Backend]struct{} // backends that may have an instance of the session
+	first    object.Backend              // the first backend that may have an instance of the session; nil: none
+	backends map[object.Backend]struct{} // the others; most sessions call one tenant, and a map takes 250 bytes
 	objects  map[object.ID]struct{}      // called objects that may have mode "session"
 	last     object.ID                   // the latest one of these
 }
@@ -64,13 +65,18 @@ func (s *Session) touch(b object.Backend, id object.ID, mode object.InstanceMode
 	if id != s.last && (mode == "" || mode == object.Session) {
 		s.touchObject(id)
 	}
-	if _, ok := s.backends[b]; ok {
-		return
+	switch {
+	case s.first == nil:
+		if delete(s.backends, b); len(s.backends) == 0 {
+			s.backends = nil
+		}
+		s.first = b
+	case s.first != b:
+		if s.backends == nil {
+			s.backends = map[object.Backend]struct{}{}
+		}
+		s.backends[b] = struct{}{}
 	}
-	if s.backends == nil {
-		s.backends = map[object.Backend]struct{}{}
-	}
-	s.backends[b] = struct{}{}
 }
 
 // touchObject records an object. Those with a key are keyed.
@@ -116,10 +122,13 @@ func (s *Session) End() {
 	delete(s.d.sessions.open, s)
 	s.d.sessions.mu.Unlock()
 	s.mu.Lock()
-	backends := s.backends
-	s.backends = nil
+	first, others := s.first, s.backends
+	s.first, s.backends = nil, nil
 	s.mu.Unlock()
-	for b := range backends {
+	if first != nil {
+		first.EndConn(s.id)
+	}
+	for b := range others {
 		b.EndConn(s.id)
 	}
 	s.d.streams.orphan(s.id)
@@ -132,6 +141,9 @@ func (d *Dispatcher) ForgetBackends(t *route.Table) {
 	defer d.sessions.mu.Unlock()
 	for s := range d.sessions.open {
 		s.mu.Lock()
+		if s.first != nil && !t.Serves(s.first) {
+			s.first = nil
+		}
 		maps.DeleteFunc(s.backends, func(b object.Backend, _ struct{}) bool { return !t.Serves(b) })
 		s.mu.Unlock()
 	}
