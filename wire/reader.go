@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/hearthhost/hearth/internal/largebuf"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -23,6 +24,7 @@ type Reader struct {
 	r          io.Reader
 	buf        []byte
 	start, end int // unread bytes are buf[start:end]
+	garbage    int // bytes of large buffers that were not kept, see Release
 }
 
 // NewReader returns a Reader of r. max bounds payload and annotations of a message in bytes before inflation; 0 means
@@ -39,9 +41,10 @@ func (r *Reader) Pin(p Protocol) { r.pinned = p }
 // Size returns the size of the reader's buffer in bytes.
 func (r *Reader) Size() int { return cap(r.buf) }
 
-// Release ends the use of the latest message. It replaces a buffer of more than keep bytes by a small one, unless
-// many bytes in it are unread.
-func (r *Reader) Release(keep int) {
+// Release ends the use of the latest message: nothing may alias it any longer. It replaces a buffer of more than keep
+// bytes by a small one, unless many bytes in it are unread. It returns the bytes of large buffers that have become
+// garbage since the last call.
+func (r *Reader) Release(keep int) (garbage int) {
 	unread := r.end - r.start
 	if unread == 0 {
 		r.start, r.end = 0, 0
@@ -49,8 +52,19 @@ func (r *Reader) Release(keep int) {
 	if cap(r.buf) > max(keep, firstBuffer) && unread <= firstBuffer {
 		small := make([]byte, firstBuffer)
 		copy(small, r.buf[r.start:r.end])
-		r.buf = small
+		r.replace(small)
 		r.start, r.end = 0, unread
+	}
+	garbage, r.garbage = r.garbage, 0
+	return garbage
+}
+
+// replace sets the buffer, and gives the old one to other messages.
+func (r *Reader) replace(b []byte) {
+	old := r.buf
+	r.buf = b
+	if cap(old) >= largebuf.MinBytes {
+		r.garbage += largebuf.Put(old)
 	}
 }
 
@@ -81,7 +95,7 @@ func (r *Reader) Buffered() int { return r.end - r.start }
 // The other errors are those of [Parser.Parse]. A message above the bound is not read beyond its header.
 // [Reader.Skip] moves behind it. After an error without a complete message the position is unchanged.
 func (r *Reader) Read(m *Message) error {
-	r.Release(keepBuffer)
+	r.garbage = r.Release(keepBuffer)
 	for {
 		size, need, err := r.Parse(r.buf[r.start:r.end], m)
 		if need == 0 {
@@ -162,8 +176,8 @@ func (r *Reader) grow(n int) {
 		r.start, r.end = 0, unread
 		return
 	}
-	grown := make([]byte, max(firstBuffer, min(n, max(aheadFactor*unread, stepBuffer))))
+	grown := largebuf.Get(max(firstBuffer, min(n, max(aheadFactor*unread, stepBuffer))))
 	copy(grown, r.buf[r.start:r.end])
-	r.buf = grown
+	r.replace(grown)
 	r.start, r.end = 0, unread
 }

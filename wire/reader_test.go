@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -286,6 +287,32 @@ func TestOrdinaryMessagesDoNotAllocate(t *testing.T) {
 		if n != 0 {
 			t.Errorf("protocol %d: %v allocations for a message", p, n)
 		}
+	}
+}
+
+// TestLargeMessagesUseOneBuffer checks that a large message gets the memory of an ended one, also while the buffer
+// grows.
+func TestLargeMessagesUseOneBuffer(t *testing.T) {
+	const size, messages = 4 << 20, 20
+	r := wire.NewReader(&endless{b: mustAppend(t, nil, call(wire.Pyro4, size))}, 0)
+	var m wire.Message
+	read := func() {
+		if err := r.Read(&m); err != nil {
+			t.Fatal(err)
+		}
+		if garbage := r.Release(64 << 10); garbage > 0 {
+			t.Fatalf("a buffer of %d bytes is garbage", garbage)
+		}
+	}
+	read()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range messages {
+		read()
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / messages; each > size/8 {
+		t.Errorf("a message of %d bytes allocates %d", size, each)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/gateway/pyro/socket"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/internal/largebuf"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -265,16 +266,18 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 			Code: object.CodeInvalid, Class: "ProtocolError", Msg: "result of call is an iterator"})
 	}
 	c.mark(answer, &r)
-	c.s.shares.Discard(len(r.Payload)) // garbage after the write
 	if err := c.held.Add(len(r.Payload)); err != nil {
 		answer.Flags &^= wire.Exception | wire.Batch
 		return c.fail(answer, ser, c.s.shares.ResultLost(err))
 	}
 	answer.Payload = r.Payload
-	if c.result = r.Payload; cap(r.Payload) > 1<<20 {
-		c.result = nil
+	c.result = r.Payload
+	err := c.send(answer)
+	if cap(c.result) > admit.LargeBuffer {
+		c.s.shares.Discard(largebuf.Put(c.result))
+		c.result, answer.Payload = nil, nil
 	}
-	return c.send(answer) == nil
+	return err == nil
 }
 
 // logInternal logs an error whose cause the caller does not receive. call is nil for an unreadable call.

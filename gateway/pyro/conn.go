@@ -279,14 +279,14 @@ func (c *conn) settle() {
 	if len(c.head.Batch) > 0 {
 		c.head.Batch, c.req.Batch = smallBatch(c.head.Batch), smallBatch(c.req.Batch)
 	}
-	c.s.shares.Discard(c.in.Size() + cap(c.inflated))
-	c.in.Release(64 << 10)
+	c.s.shares.Discard(c.in.Release(64 << 10))
 	if cap(c.inflated) > admit.LargeBuffer {
+		c.s.shares.Discard(cap(c.inflated))
 		c.inflated = nil
 	}
 	kept := c.in.Size() + cap(c.inflated) + c.socket.Size() + cap(c.result)
 	if kept > admit.FreeBytes && !c.held.Account.Quiet() || !c.held.Settle(kept) {
-		c.in.Release(0)
+		c.s.shares.Discard(c.in.Release(0))
 		c.inflated, c.result = nil, nil
 		c.socket.Drop()
 		c.held.Settle(c.in.Size())

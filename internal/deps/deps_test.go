@@ -122,6 +122,7 @@ var edges = []edge{
 		pkg: "wire",
 		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
+			"internal/largebuf",
 			"object",
 		},
 	},
@@ -496,6 +497,7 @@ var edges = []edge{
 		pkg: "sandbox/link",
 		why: "the frames between host and worker are part of a stage",
 		may: []string{
+			"internal/largebuf",
 			"internal/nonblock",
 			"internal/spin",
 			"object",
@@ -878,6 +880,7 @@ var edges = []edge{
 			"host/snapshot",
 			"host/usage",
 			"internal/hangup",
+			"internal/largebuf",
 			"internal/loop",
 			"internal/peerlog",
 			"object",
@@ -1633,6 +1636,10 @@ var edges = []edge{
 		may: []string{
 			"internal/bytesize",
 		},
+	},
+	{
+		pkg: "internal/largebuf",
+		why: "it keeps memory",
 	},
 	{
 		pkg: "internal/memfile",

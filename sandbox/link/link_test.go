@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hearthhost/hearth/internal/largebuf"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/socketpair"
 	"github.com/hearthhost/hearth/object"
@@ -338,6 +340,46 @@ func TestLargeFramesAreTheirHandlers(t *testing.T) {
 		if !bytes.Equal(raw, bytes.Repeat([]byte{byte(n)}, size(n)+1)) {
 			t.Errorf("large frame %d changed after it was handled", n)
 		}
+	}
+}
+
+// TestLargeBodiesReuseMemory checks that a large frame gets the memory of an earlier one whose payload was given back.
+func TestLargeBodiesReuseMemory(t *testing.T) {
+	const size, frames = 4 << 20, 40
+	a, b := sockets(t)
+	w := link.NewWriter(a)
+	raw := make([]byte, size)
+	go func() { // ends with the last frame
+		var e link.Encoder
+		for range frames {
+			e.Begin(link.Reply, 1)
+			e.Uint(1)
+			_, _ = w.WriteParts(e.FramePrefix(size), raw)
+		}
+		a.Close()
+	}()
+	var before, after runtime.MemStats
+	n := 0
+	r, err := link.NewReader(b, func(_ link.Type, _ uint64, body []byte) error {
+		d := link.Decoder{B: body}
+		d.Uint()
+		if payload := d.Raw(); len(payload) != size || largebuf.Put(payload) != 0 {
+			t.Errorf("a payload of %d bytes was not kept", len(payload))
+		}
+		if n++; n == 1 {
+			runtime.ReadMemStats(&before)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Run(false); !errors.Is(err, io.EOF) || n != frames {
+		t.Fatalf("Run() = %v after %d frames", err, n)
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / (frames - 1); each > size/4 {
+		t.Errorf("a frame of %d bytes allocates %d", size, each)
 	}
 }
 

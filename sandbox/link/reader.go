@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/hearthhost/hearth/internal/largebuf"
 	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/spin"
 	"github.com/hearthhost/hearth/object"
@@ -38,7 +39,8 @@ type Reader struct {
 
 	mu         sync.Mutex // held by Run and Poll to read; guards the fields below
 	buf        []byte
-	start, end int // the unread bytes are buf[start:end]
+	small      []byte // buffer of readBuffer bytes that buf replaces; nil: none
+	start, end int    // the unread bytes are buf[start:end]
 	err        error
 
 	// State of Fill. The functions are created once, so that it does not allocate.
@@ -245,7 +247,11 @@ func (r *Reader) Next() (f Frame, ok bool, err error) {
 		return Frame{}, false, nil
 	}
 	r.start += 4 + n
-	return Frame{Type(b[4]), binary.LittleEndian.Uint64(b[5:]), b[headBytes : 4+n : 4+n]}, true, nil
+	limit := 4 + n
+	if n-(headBytes-4) > Large && r.start == len(r.buf) { // the rest of the buffer's memory belongs to the body, too
+		limit = cap(b)
+	}
+	return Frame{Type(b[4]), binary.LittleEndian.Uint64(b[5:]), b[headBytes : 4+n : limit]}, true, nil
 }
 
 // Fill waits until bytes have arrived. It returns io.EOF if the socket ended between two frames. linger is that of Run.
@@ -290,10 +296,22 @@ func (r *Reader) makeRoom() {
 	}
 	switch {
 	case want != len(r.buf) && (want > len(r.buf) || len(rest) < readBuffer/2):
-		r.buf = make([]byte, want)
+		r.resize(want)
 	case r.start == 0:
 		return
 	}
 	r.end = copy(r.buf, rest)
 	r.start = 0
+}
+
+// resize replaces the buffer. The small one is kept while a large one is in use; large ones belong to handlers.
+func (r *Reader) resize(n int) {
+	if len(r.buf) == readBuffer {
+		r.small = r.buf
+	}
+	if n == readBuffer && r.small != nil {
+		r.buf, r.small = r.small, nil
+	} else {
+		r.buf = largebuf.Get(n)
+	}
 }
