@@ -69,6 +69,30 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
+// BenchmarkColdOpen opens stores of a process that has ended, and reads a key of each.
+func BenchmarkColdOpen(b *testing.B) {
+	dir := b.TempDir()
+	former, err := sqlite.New(sqlite.Config{Dir: dir})
+	if err != nil {
+		b.Fatal(err)
+	}
+	id := func(i int) object.ID { return object.ID(fmt.Sprintf("t%d.a", i)) }
+	for i := range b.N {
+		commit(b, former, put(id(i), "k", "1"))
+	}
+	if err := former.Close(); err != nil {
+		b.Fatal(err)
+	}
+	e := newEngine(b, sqlite.Config{Dir: dir, MaxOpen: b.N + 1})
+	b.ResetTimer()
+	for i := range b.N {
+		if _, err := e.Get(b.Context(), id(i), "k"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+}
+
 // BenchmarkOpen opens the store of a tenant that another one has displaced, and reads a key.
 func BenchmarkOpen(b *testing.B) {
 	e := newEngine(b, sqlite.Config{MaxOpen: 1})
