@@ -3,6 +3,7 @@ package link_test
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"io"
 	"maps"
 	"net"
@@ -612,3 +613,57 @@ func TestCloseAfter(t *testing.T) {
 		t.Errorf("Run() = %v after %d frames, want io.EOF after %d", err, next, frames)
 	}
 }
+
+// TestFramesOfARoundDoNotAllocate is a budget of allocations for frames that wait for one write: their memory is that
+// of earlier frames, also if the peer takes them in parts.
+func TestFramesOfARoundDoNotAllocate(t *testing.T) {
+	if raceDetector {
+		t.Skip("pools drop objects under the race detector")
+	}
+	const frames, size = 48, 17 << 10
+	out := &partly{most: 100_000}
+	w := link.NewWriter(out)
+	frame := make([]byte, size)
+	var sent uint32 // checksum
+	round := func() {
+		for i := range frames {
+			frame[i]++
+			sent = crc32.Update(sent, crc32.IEEETable, frame)
+			if err := w.Append(frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.Flush()
+	}
+	round()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const rounds = 50
+	for range rounds {
+		round()
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / rounds; each > frames*size/4 {
+		t.Errorf("a round of %d bytes allocates %d", frames*size, each)
+	}
+	if want := (rounds + 1) * frames * size; out.n != want || w.Sent() != uint64(want) {
+		t.Errorf("%d bytes were written, Sent() = %d, want %d", out.n, w.Sent(), want)
+	}
+	if out.sum != sent {
+		t.Error("other bytes were written than the frames")
+	}
+}
+
+// partly is a link whose peer takes at most some bytes at a time.
+type partly struct {
+	most, n int
+	sum     uint32 // checksum of the n bytes
+}
+
+func (p *partly) Write(b []byte) (int, error) {
+	p.n += len(b)
+	p.sum = crc32.Update(p.sum, crc32.IEEETable, b)
+	return len(b), nil
+}
+
+func (p *partly) TryWrite(b []byte) (int, error) { return p.Write(b[:min(len(b), p.most)]) }

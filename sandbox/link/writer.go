@@ -35,10 +35,10 @@ type Writer struct {
 
 	mu             sync.Mutex // guards the fields below
 	pieces         [][]byte   // waiting frames, in pieces: one growing buffer would exist twice while it grows
-	size           int        // bytes of pieces
+	begun          int        // bytes of the first piece that are written
+	size           int        // bytes of pieces that wait
 	written        int        // bytes of the write that is running
 	queued         int        // frames since the last write
-	freePiece      []byte     // buffer of the next piece
 	freeList       [][]byte   // buffer of the next list of pieces
 	writing        bool       // a goroutine is in w.Write
 	flushScheduled bool       // a goroutine will write after the goroutines that can run now
@@ -196,22 +196,21 @@ func (w *Writer) tryFlushLocked() {
 func (w *Writer) tryWriteLocked() {
 	w.queued = 0
 	for len(w.pieces) > 0 {
-		p := w.pieces[0]
+		p := w.pieces[0][w.begun:]
 		n, err := w.try.TryWrite(p)
 		w.sent.Add(uint64(n))
 		w.size -= n
 		if err != nil {
 			w.err = err
-			w.pieces, w.size = nil, 0
+			w.dropLocked()
 			return
 		}
 		if n < len(p) {
-			w.pieces[0] = p[n:]
+			w.begun += n
 			return
 		}
-		if cap(p) <= maxPiece {
-			w.freePiece = p[:0]
-		}
+		w.begun = 0
+		freePiece(w.pieces[0])
 		w.pieces[0] = nil
 		w.pieces = w.pieces[:copy(w.pieces, w.pieces[1:])]
 	}
@@ -241,7 +240,7 @@ func (w *Writer) fullLocked(size int) bool {
 func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 	if w.err == nil && w.size > w.maxPosted {
 		w.err = ErrStalled
-		w.pieces, w.size = nil, 0
+		w.dropLocked()
 	}
 	if w.err != nil {
 		return
@@ -251,13 +250,8 @@ func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 		n += len(p)
 	}
 	last := len(w.pieces) - 1
-	if last < 0 || len(w.pieces[last])+n > maxPiece {
-		piece := w.freePiece
-		w.freePiece = nil
-		if cap(piece) < n {
-			piece = make([]byte, 0, n)
-		}
-		w.pieces = append(w.pieces, piece[:0])
+	if last < 0 || cap(w.pieces[last])-len(w.pieces[last]) < n {
+		w.pieces = append(w.pieces, newPiece(n))
 		last++
 	}
 	w.pieces[last] = append(w.pieces[last], frame...)
@@ -269,8 +263,29 @@ func (w *Writer) appendLocked(frame []byte, rest ...[]byte) {
 	w.queued++
 }
 
-// maxPiece bounds a piece of several waiting frames, in bytes.
-const maxPiece = 256 << 10
+// dropLocked drops the waiting frames.
+func (w *Writer) dropLocked() { w.pieces, w.begun, w.size = nil, 0, 0 }
+
+// pieceBytes is the capacity of a piece of several waiting frames.
+const pieceBytes = 128 << 10
+
+// pieces has unused pieces of pieceBytes. All links of a process share them, so that an idle link holds none.
+var pieces = sync.Pool{New: func() any { return new([pieceBytes]byte) }}
+
+// newPiece returns an empty piece for at least n bytes.
+func newPiece(n int) []byte {
+	if n > pieceBytes {
+		return make([]byte, 0, n)
+	}
+	return pieces.Get().(*[pieceBytes]byte)[:0]
+}
+
+// freePiece ends the use of a piece.
+func freePiece(p []byte) {
+	if cap(p) == pieceBytes {
+		pieces.Put((*[pieceBytes]byte)(p[:pieceBytes]))
+	}
+}
 
 // flushLocked writes the waiting frames, then frame and rest. If another goroutine is writing, that one writes the
 // waiting frames; frame must be nil then. Another goroutine writes the frames that come meanwhile, so that a caller
@@ -281,11 +296,11 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 	}
 	w.writing = true
 	if w.size+len(frame) > 0 && w.err == nil {
-		out := w.pieces
-		w.pieces, w.freeList = w.freeList[:0], nil
+		out, begun := w.pieces, w.begun
+		w.pieces, w.freeList, w.begun = w.freeList[:0], nil, 0
 		w.written, w.size, w.queued = w.size, 0, 0
 		w.mu.Unlock()
-		err := w.put(out...)
+		err := w.putPieces(out, begun)
 		if err == nil {
 			err = w.put(frame)
 		}
@@ -296,9 +311,6 @@ func (w *Writer) flushLocked(frame []byte, rest ...[]byte) {
 		w.written = 0
 		if err != nil {
 			w.err = err
-		}
-		if len(out) > 0 && cap(out[0]) <= maxPiece {
-			w.freePiece = out[0][:0] // buffers of a rare burst are not kept
 		}
 		clear(out)
 		if w.freeList = out[:0]; cap(out) > 64 {
@@ -325,6 +337,18 @@ func (w *Writer) closeLocked() {
 		w.closer = nil
 		go func() { _ = c.Close() }()
 	}
+}
+
+// putPieces writes pieces, of whose first begun bytes are written, and ends their use.
+func (w *Writer) putPieces(pieces [][]byte, begun int) error {
+	for _, p := range pieces {
+		if err := w.put(p[begun:]); err != nil {
+			return err
+		}
+		begun = 0
+		freePiece(p)
+	}
+	return nil
 }
 
 // put writes parts of a stream, in order.
