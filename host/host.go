@@ -39,6 +39,7 @@ import (
 	"github.com/hearthhost/hearth/host/advice"
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/builtin"
+	"github.com/hearthhost/hearth/host/credential"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/reload"
 	"github.com/hearthhost/hearth/host/route"
@@ -181,8 +182,12 @@ func (h *Host) compose() (err error) {
 		Snapshot:   h.current.Snapshot,
 		Shares:     &h.shares,
 		Usage:      &h.usage,
-		Log:        cfg.Log,
-		Life:       h.life,
+		Authenticator: &credential.Authenticator{
+			Store: func() *credential.Store { return h.current.Load().Credentials },
+			Log:   cfg.Log,
+		},
+		Log:  cfg.Log,
+		Life: h.life,
 	})
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,
@@ -270,7 +275,8 @@ func (h *Host) listen(ctx context.Context) error {
 	}
 	handshakes := transport.NewHandshakes()
 	for _, l := range h.cfg.Policy.Listeners {
-		cfg := transport.Config{Address: l.Address, Identify: l.Identify, Plain: l.Plain, Socket: inherited[l.Name],
+		cfg := transport.Config{Address: l.Address, Identify: l.ConnectionMethods(), Plain: l.Plain,
+			Socket:     inherited[l.Name],
 			Handshakes: handshakes, HTTP: l.HTTP != nil,
 			Keys: func(id string) (signed.Key, bool) { return h.current.Load().Credentials.Key(id) }}
 		if l.TLS != nil {

@@ -42,11 +42,13 @@ const (
 	AuthWebhook = "webhook"    // the signature of a webhook's request
 )
 
-// AuthMethods lists the authentication methods, ConnectionMethods those of a connection. Do not modify them.
+// AuthMethods lists the authentication methods, ConnectionMethods those of a connection, and HTTPMethods those of a
+// listener for HTTP. Do not modify them.
 var (
 	AuthMethods = []string{AuthPeer, AuthHMAC, AuthCert, AuthLegacy, AuthBearer, AuthOIDC, AuthWebhook}
 
 	ConnectionMethods = AuthMethods[:4:4]
+	HTTPMethods       = []string{AuthPeer, AuthCert, AuthBearer, AuthOIDC}
 )
 
 // Gateways in which calls arrive.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -15,6 +16,17 @@ type Listener struct {
 	TLS      *TLS     // nil: no TLS
 	HTTP     *HTTP    // settings of protocol "http"; nil: the listener is for Pyro clients
 	Where    string   // position for messages: "policy.hcl:12"
+}
+
+// ConnectionMethods returns the authentication methods of connections. The others are those of requests.
+func (l *Listener) ConnectionMethods() []string {
+	var out []string
+	for _, method := range l.Identify {
+		if slices.Contains(object.ConnectionMethods, method) {
+			out = append(out, method)
+		}
+	}
+	return out
 }
 
 // HTTP has the settings of a listener with protocol = "http".

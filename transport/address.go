@@ -67,7 +67,7 @@ func (cfg *Config) check(a address) error {
 				"identify: pyro4-hmac can be replayed by an eavesdropper; across a network it requires TLS")
 		}
 	}
-	if len(cfg.Identify) == 0 && !a.local() {
+	if len(cfg.Identify) == 0 && !a.local() && !cfg.HTTP {
 		return errors.New("identify: an address that other machines reach requires an authentication method")
 	}
 	if !cfg.Plain && cfg.TLS == nil && !slices.Contains(cfg.Identify, object.AuthHMAC) {

@@ -15,7 +15,8 @@ type Config struct {
 	// Address is "127.0.0.1:7766" (port 0 means a free port), "[::1]:7766",
 	// "0.0.0.0:7767" or "unix:path".
 	Address string
-	// Identify lists the authentication methods: "peer", "hmac", "cert", "pyro4-hmac". An empty list means "peer".
+	// Identify lists the authentication methods of connections: "peer", "hmac", "cert", "pyro4-hmac". An empty list
+	// means "peer"; with HTTP it means none, because requests have credentials.
 	Identify []string
 	// Plain accepts connections without TLS and HMAC channel.
 	Plain bool
@@ -57,7 +58,7 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	if err := cfg.check(a); err != nil {
 		return nil, invalid(cfg.Address, err)
 	}
-	if len(cfg.Identify) == 0 {
+	if len(cfg.Identify) == 0 && !cfg.HTTP {
 		cfg.Identify = []string{object.AuthPeer}
 	}
 	if cfg.Handshakes == nil {

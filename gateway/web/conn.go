@@ -116,6 +116,7 @@ func (c *conn) identify(ch *transport.Channel, l *listener) {
 		local = ch.LocalAddr().String()
 	}
 	c.listener, c.channel, c.peer = l.from, ch, ch.Peer
+	c.peer.Gateway = object.GatewayHTTP
 	c.peer.Endpoint = &object.Endpoint{Listener: l.settings.Name, Local: local}
 }
 

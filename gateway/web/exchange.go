@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
@@ -92,7 +93,8 @@ func (e *exchange) authenticate() bool {
 			e.unauthenticated(err)
 			return false
 		}
-		proven.Channel, proven.Addr, proven.Endpoint = peer.Channel, peer.Addr, peer.Endpoint
+		proven.Channel, proven.Addr = peer.Channel, peer.Addr
+		proven.Gateway, proven.Endpoint = peer.Gateway, peer.Endpoint
 		peer = proven
 	}
 	snap := e.s.cfg.Snapshot()
@@ -105,7 +107,7 @@ func (e *exchange) authenticate() bool {
 			Reason: "denied: no permit names unidentified peers",
 			Call:   e.corr,
 		})
-		e.challenge()
+		e.challenge(nil)
 		e.problem(http.StatusUnauthorized, object.Errorf(object.CodeUnauthenticated,
 			"the host has no principal for this caller: show it the credentials of a principal"))
 		return false
@@ -118,11 +120,22 @@ func (e *exchange) credentials(headers int) (object.Peer, error) {
 	switch {
 	case headers > 1:
 		return object.Peer{}, object.Errorf(object.CodeUnauthenticated, "a request must have one header Authorization")
-	case e.s.cfg.Authenticator == nil:
-		return object.Peer{}, object.Errorf(object.CodeUnauthenticated, "the listener accepts no header Authorization")
+	case e.s.cfg.Authenticator == nil, !e.accepts(object.AuthBearer) && !e.accepts(object.AuthOIDC):
+		return object.Peer{}, errNoCredentials
 	}
-	return e.s.cfg.Authenticator.Authenticate(e.r.Context(), e.r)
+	peer, err := e.s.cfg.Authenticator.Authenticate(e.r.Context(), e.r)
+	if err == nil && !e.accepts(peer.Auth) {
+		return object.Peer{}, errNoCredentials
+	}
+	return peer, err
 }
+
+// errNoCredentials refuses credentials that the listener does not accept.
+var errNoCredentials = object.Errorf(object.CodeUnauthenticated,
+	"the listener does not accept these credentials in the header Authorization")
+
+// accepts reports whether the listener accepts an authentication method.
+func (e *exchange) accepts(method string) bool { return slices.Contains(e.l.settings.Identify, method) }
 
 // unauthenticated answers a request whose credentials prove nothing.
 func (e *exchange) unauthenticated(err error) {
@@ -134,12 +147,30 @@ func (e *exchange) unauthenticated(err error) {
 		Reason: "denied: identity not proven: " + object.SafeText(err),
 		Call:   e.corr,
 	})
-	e.challenge()
+	switch object.CodeOf(err) { //nolint:exhaustive // other codes are of credentials that prove nothing
+	case object.CodeUnavailable: // no fault of the credentials
+		e.fail(err)
+		return
+	case object.CodeInvalid:
+		e.challenge(err)
+		e.problem(http.StatusBadRequest, err)
+		return
+	}
+	e.challenge(err)
 	e.problem(http.StatusUnauthorized, &object.Error{Code: object.CodeUnauthenticated, Msg: object.SafeText(err)})
 }
 
-// challenge names the accepted credentials, as 401 requires.
-func (e *exchange) challenge() { e.w.Header().Set("WWW-Authenticate", `Bearer realm="hearth"`) }
+// challenge names the accepted credentials, as 401 requires. err is the error of credentials, nil for none.
+func (e *exchange) challenge(err error) {
+	value := `Bearer realm="hearth"`
+	if refused, ok := errors.AsType[interface {
+		error
+		Challenge() string
+	}](err); ok {
+		value = refused.Challenge()
+	}
+	e.w.Header().Set("WWW-Authenticate", value)
+}
 
 // refuseConnection answers a request of a principal that has too many connections, and closes the connection.
 func (e *exchange) refuseConnection(err error) {

@@ -59,25 +59,30 @@ func Listener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy
 // authMethods reads the authentication methods of a listener, and rejects those that are impossible or insecure on it.
 func authMethods(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local bool,
 	l *policy.Listener) []string {
-	list, ok := r.Texts(a, "identify", "omit it for "+object.AuthPeer)
+	methods, usual, remote := object.ConnectionMethods, []string{object.AuthPeer}, `"cert" or "hmac"`
+	if l.HTTP != nil {
+		methods, remote = object.HTTPMethods, `"cert" or "bearer"`
+		usual = []string{object.AuthPeer, object.AuthBearer, object.AuthOIDC}
+	}
+	list, ok := r.Texts(a, "identify", "omit it for "+strings.Join(usual, ", "))
 	if !ok {
 		if a["identify"] == nil && !local {
-			r.Problems.Add(b.TypeRange, `write identify = ["cert"] or ["hmac"]`,
+			r.Problems.Add(b.TypeRange, "write identify = ["+strings.Replace(remote, " or ", "] or [", 1)+"]",
 				"a listener for other machines must set identify")
 		}
-		return []string{object.AuthPeer}
+		return usual
 	}
 	var out []string
 	for _, e := range list {
 		switch {
-		case !slices.Contains(object.ConnectionMethods, e.Text):
-			r.Problems.Add(e.At, problem.OneOf(e.Text, object.ConnectionMethods),
-				"identify: unknown authentication method %q",
-				e.Text)
 		case l.HTTP != nil && (e.Text == object.AuthHMAC || e.Text == object.AuthLegacy):
 			r.Problems.Add(e.At, "", "identify: %q is a method of Pyro clients, and the protocol is \"http\"", e.Text)
+		case l.HTTP == nil && slices.Contains(object.HTTPMethods[2:], e.Text):
+			r.Problems.Add(e.At, `add protocol = "http"`, "identify: %q is a method of HTTP clients", e.Text)
+		case !slices.Contains(methods, e.Text):
+			r.Problems.Add(e.At, problem.OneOf(e.Text, methods), "identify: unknown authentication method %q", e.Text)
 		case e.Text == object.AuthPeer && !local:
-			r.Problems.Add(e.At, `write "cert" or "hmac"`, `"peer" only identifies users of this machine`)
+			r.Problems.Add(e.At, "write "+remote, `"peer" only identifies users of this machine`)
 		case e.Text == object.AuthCert && (l.TLS == nil || len(l.TLS.ClientCA) == 0):
 			r.Problems.Add(e.At, "add a tls block with client_ca",
 				`"cert" needs the authority of the client certificates`)
