@@ -63,7 +63,35 @@ func wideQuotedBy(quote byte) *specialBytes {
 	return singleQuotedWide
 }
 
-// index returns the index of the first special byte of b, len(b) without one. It tests eight bytes at a time.
+// plain returns a word whose high bits are all set if no byte of w is special or beyond ASCII. Its additions do not
+// carry unless a byte is beyond ASCII, and the high bit of that one is not set.
+func plain(w, quote, del uint64) uint64 {
+	const belowBlank, nonzero = (0x80 - ' ') * eachByte, 0x7f * eachByte
+	return (w + belowBlank) & ((w ^ quote) + nonzero) & ((w ^ '\\'*eachByte) + nonzero) &^ (w + del) &^ w
+}
+
+// skipPlain returns the index of the first 32 bytes of b from i that have a special byte or one beyond ASCII, or behind
+// which b ends.
+func (s *specialBytes) skipPlain(b []byte, i int) int {
+	quote, del := s.quote, s.del
+	for ; i+32 <= len(b); i += 32 {
+		p := b[i : i+32]
+		all := plain(binary.LittleEndian.Uint64(p), quote, del)
+		all &= plain(binary.LittleEndian.Uint64(p[8:]), quote, del)
+		all &= plain(binary.LittleEndian.Uint64(p[16:]), quote, del)
+		all &= plain(binary.LittleEndian.Uint64(p[24:]), quote, del)
+		if all&highBits != highBits {
+			break
+		}
+	}
+	return i
+}
+
+// longText is the length of a text without special bytes from which index uses skipPlain.
+const longText = 32
+
+// index returns the index of the first special byte of b, len(b) without one. It tests eight bytes at a time, and 32
+// in a long text.
 //
 // A subtraction sets the high bit of a byte that is too small, and perhaps of bytes above it by borrowing. The addition
 // carries out of 0xff only, which is special then. So the lowest marked byte is special, and no byte below it.
@@ -72,6 +100,11 @@ func (s *specialBytes) index(b []byte) int {
 	quote, high, del := s.quote, s.high, s.del
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
+		if i == longText {
+			if i = s.skipPlain(b, i); i+8 > len(b) {
+				break
+			}
+		}
 		w := binary.LittleEndian.Uint64(b[i : i+8])
 		quotes, escapes := w^quote, w^backslashes
 		marked := (w-lowest)&^w | (quotes-eachByte)&^quotes | (escapes-eachByte)&^escapes

@@ -19,8 +19,8 @@ func sampleTexts() []string {
 		strings.Repeat(`\u00e9`, 10), `\ud83d\ude00`, "\u200b\U0001f600\u0300",
 	}
 	for _, c := range []byte{0, '\t', '\n', '\r', 0x1f, ' ', '"', '\'', '\\', 0x7e, 0x7f, 0x80, 0xc3, 0xff} {
-		for _, n := range []int{0, 6, 7, 8, 15} {
-			all = append(all, strings.Repeat("a", n)+string([]byte{c})+"bcdefghijklm")
+		for _, n := range []int{0, 6, 7, 8, 15, 31, 32, 39, 63, 64, 95, 101} {
+			all = append(all, strings.Repeat("a", n)+string([]byte{c})+"bcdefghijklmnopqrstuvwxyzabcdefghijklm")
 		}
 	}
 	return all
