@@ -161,10 +161,13 @@ func configure(socket *admin.Socket, dir, version string) (*backup.Config, error
 	}
 	s.folder(p.Scripts, policy.DefaultScripts)
 	s.folder(p.Plugins, policy.DefaultPlugins)
-	for _, keys := range [][]policy.KeyFile{p.Keys, p.LegacyKeys} {
+	for _, keys := range [][]policy.KeyFile{p.Keys, p.BearerKeys, p.LegacyKeys} {
 		for _, k := range keys {
 			s.file(k.Path)
 		}
+	}
+	for i := range p.Tokens {
+		s.file(p.Tokens[i].CA)
 	}
 	for i := range p.Secrets {
 		s.file(p.Secrets[i].Path)
