@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/arguments"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/exception"
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -44,8 +46,15 @@ func (s *State) batch(r *Request) (Outcome, error) {
 		for _, v := range args[from:calls[i].End] {
 			s.l.Push(v)
 		}
-		if kwargs := calls[i].Keywords; kwargs != nil {
-			s.l.Push(kwargs.Value())
+		b := s.p.binding(fn)
+		if err := s.bind(b, calls[i].Keywords); err != nil {
+			m, ok := errors.AsType[arguments.Mismatch](err)
+			if !ok {
+				return Outcome{}, err
+			}
+			class, _ := s.exceptions.Name("TypeError")
+			end = newBatchEnd(class, lua.String(string(r.Batch[i])+": "+string(m)))
+			break
 		}
 		mark := s.durable.Mark()
 		raised, limit := s.run(s.l.Top() - 1)
@@ -56,6 +65,9 @@ func (s *State) batch(r *Request) (Outcome, error) {
 			s.durable.Rollback(mark)
 			end = &batchEnd{Raised: s.exceptions.Parts(raised.Value)}
 			break
+		}
+		if b != nil {
+			b.Floats(s.types, s.l)
 		}
 		v := s.stackValue()
 		var err error

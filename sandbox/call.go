@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/arguments"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/values"
@@ -162,12 +163,31 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	if err := s.build.Read(convert.ForCall, r.OwnedBuf, r.Args); err != nil {
 		return Outcome{}, err
 	}
-	if r.Kind != object.Invoke {
-		if err := s.attributeArguments(r.Kind); err != nil {
-			return Outcome{}, err
-		}
+	b := s.p.binding(fn)
+	var err error
+	if r.Kind == object.Invoke {
+		err = s.bind(b, s.build.Keywords())
+	} else {
+		err = s.attributeArguments(b, r.Kind)
 	}
-	return s.finish(r, L.Top()-1)
+	if m, ok := errors.AsType[arguments.Mismatch](err); ok {
+		return s.writeException(r, "TypeError", []lua.Value{lua.String(string(r.Method) + ": " + string(m))})
+	} else if err != nil {
+		return Outcome{}, err
+	}
+	return s.finish(r, b, L.Top()-1)
+}
+
+// bind binds the arguments on the stack, after the function and the instance. b is nil for a native function. The error
+// is an [arguments.Mismatch] or that of a limit.
+func (s *State) bind(b *arguments.Binding, keywords *lua.Table) error {
+	if b != nil {
+		return b.Bind(s.binder, s.l, 2, keywords)
+	}
+	if keywords != nil {
+		s.l.Push(keywords.Value())
+	}
+	return nil
 }
 
 // lookup returns the function of a member, or nil if the member is not exposed or of another kind.
@@ -194,14 +214,15 @@ var errNoMember = &object.Error{
 	Msg:    "no such method or attribute",
 }
 
-// attributeArguments removes the attribute's name from the arguments on the stack. The host has already read it.
-func (s *State) attributeArguments(kind object.CallKind) error {
+// attributeArguments removes the attribute's name from the arguments on the stack, and checks the value. The host has
+// already read the name.
+func (s *State) attributeArguments(b *arguments.Binding, kind object.CallKind) error {
 	L := s.l
 	want := 1
 	if kind == object.Set {
 		want = 2
 	}
-	if s.build.Pushed() != want {
+	if s.build.Arguments() != want || s.build.Keywords() != nil {
 		return convert.Invalid(object.ReasonType,
 			"reading an attribute takes its name, writing one its name and a value")
 	}
@@ -209,12 +230,16 @@ func (s *State) attributeArguments(kind object.CallKind) error {
 	L.SetTop(2)
 	if kind == object.Set {
 		L.Push(value)
+		if b != nil {
+			return b.CheckValue(s.binder, value)
+		}
 	}
 	return nil
 }
 
-// finish calls the function on the stack with its n arguments and writes its result.
-func (s *State) finish(r *Request, n int) (Outcome, error) {
+// finish calls the function on the stack with its n arguments and writes its result. b is its binding, nil for a native
+// function.
+func (s *State) finish(r *Request, b *arguments.Binding, n int) (Outcome, error) {
 	s.last = r.Kind == object.Invoke && !r.Once // the reply of Once is in the batch of the writes
 	raised, limit := s.run(n)
 	s.last = false
@@ -242,6 +267,9 @@ func (s *State) finish(r *Request, n int) (Outcome, error) {
 	if v, ok := values.Of(s.l.Get(1)).(*values.Stream); ok && s.l.Top() == 1 && !v.Sent {
 		v.Sent = true
 		return Outcome{Stream: &Stream{s: s, fn: v.Next}}, nil
+	}
+	if b != nil {
+		b.Floats(s.types, s.l)
 	}
 	s.enc.Start(r.Result, s.classes(), "result")
 	if err := s.enc.Results(s.l); err != nil {

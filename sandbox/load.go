@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/arguments"
+	"github.com/hearthhost/hearth/sandbox/definition"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/modules"
 	"github.com/hearthhost/hearth/sandbox/services"
@@ -27,6 +29,8 @@ type Program struct {
 	desc       *object.Description
 
 	modules *modules.Library
+
+	bindings sync.Map // *arguments.Binding by *lua.Proto, of the functions of the sources
 
 	mu        sync.Mutex // guards loadState
 	loadState *State     // the state in which Load ran the script, for the first NewState
@@ -84,6 +88,23 @@ func (p *Program) sourceOf(file string) []byte {
 		return p.source
 	}
 	return p.modules.Source(file)
+}
+
+// binding returns the binding of a function, or nil for a native one.
+func (p *Program) binding(fn *lua.Function) *arguments.Binding {
+	proto := fn.Proto()
+	if proto == nil {
+		return nil
+	}
+	if b, ok := p.bindings.Load(proto); ok {
+		return b.(*arguments.Binding) //nolint:forcetypeassert // the map holds bindings only
+	}
+	f, types, _ := definition.NewSignatures(p.sourceOf).Of(fn)
+	b := arguments.New(f, types)
+	if !proto.Private() { // a script can make any number of functions of texts
+		p.bindings.Store(proto, b)
+	}
+	return b
 }
 
 // takeLoadState returns the state that Load has made, once, and then nil.

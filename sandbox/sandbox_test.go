@@ -424,11 +424,6 @@ func TestLuaSide(t *testing.T) {
 	}
 }
 
-func TestKeywordsComeLast(t *testing.T) {
-	h := start(t, method("return a, b and b.x"))
-	h.do(object.Invoke, "f", []any{1}, map[string]any{"x": "kw"}).want(t, codec.Tuple{int64(1), "kw"})
-}
-
 func TestErrors(t *testing.T) {
 	for _, tc := range []struct{ body, class, text string }{
 		{"error(hearth.exception('ValueError', 'why', 2))", "builtins.ValueError", "why"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox/arguments"
 	"github.com/hearthhost/hearth/sandbox/budget"
 	"github.com/hearthhost/hearth/sandbox/convert"
 	"github.com/hearthhost/hearth/sandbox/definition"
@@ -22,14 +23,15 @@ import (
 // State is one Lua state of a [Program], with at most one instance of its object. It is not safe for concurrent use.
 // Its owner closes it.
 type State struct {
-	p     *Program
-	id    object.ID // of the object, or of the instance of a keyed object
-	vm    *lua.VM
-	l     *lua.Thread // the main thread of vm
-	lib   *stdlib.Library
-	meter *budget.Meter
-	build *convert.Builder
-	enc   *convert.Encoder
+	p      *Program
+	id     object.ID // of the object, or of the instance of a keyed object
+	vm     *lua.VM
+	l      *lua.Thread // the main thread of vm
+	lib    *stdlib.Library
+	meter  *budget.Meter
+	build  *convert.Builder
+	binder arguments.Binder
+	enc    *convert.Encoder
 
 	types      *values.Types
 	exceptions *exception.Converter
@@ -100,6 +102,7 @@ func (p *Program) emptyState() *State {
 		Qualify:    s.exceptions.Qualify,
 		OnLimit:    func(err *object.Error) { s.broken = err },
 	})
+	s.binder = arguments.Binder{Types: s.types, Spend: s.build.Spend}
 	s.definitions = definition.NewReader(definition.Config{
 		ID: p.id, File: p.file, Types: s.types, Redact: p.services.Secrets.Redact,
 	})

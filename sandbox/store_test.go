@@ -147,7 +147,7 @@ function Box.expose:own()
   local n = s.increment("b/3", 4)
   return v, none, n, Box.expose.list(self, { prefix = "b/" }), Box.expose.list(self, { prefix = "b/", reverse = true, limit = 2 })
 end
-function Box.expose:effect()
+function Box.expose:effect(...)
   s.put("x", 1)
   hearth.proxy("acme.other"):m()
   s.put("y", 2)
@@ -403,7 +403,7 @@ return { first = run, second = run }`))
 // TestOnce makes calls that are executed at most once. The reply is committed with the writes, or an exception without
 // them. Before another object is called, it is committed that the call has begun.
 func TestOnce(t *testing.T) {
-	s, st := storeState(t, "single", boxSource+"function Box.expose:large() return ('x'):rep(70000) end")
+	s, st := storeState(t, "single", boxSource+"function Box.expose:large(...) return ('x'):rep(70000) end")
 	once := func(method string, args ...any) (Outcome, error) {
 		t.Helper()
 		enc := codec.ByID(codec.JSON).NewEncoder(nil)

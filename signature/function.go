@@ -170,7 +170,7 @@ func (r *functionReader) param(rest string) {
 		return
 	}
 	t, behind := r.typeOf("param", text)
-	r.fn.Params[i] = Param{Name: name, Type: t, Optional: optional || t.nillable(), Doc: description(behind)}
+	r.fn.Params[i] = Param{Name: name, Type: t, Optional: optional || t.Nillable(), Doc: description(behind)}
 	r.fn.Annotated = true
 }
 

@@ -125,11 +125,11 @@ func (t *Type) orNil() *Type {
 	}
 }
 
-// nillable reports whether nil is a value of the type.
-func (t *Type) nillable() bool {
+// Nillable reports whether nil is a value of the type.
+func (t *Type) Nillable() bool {
 	if t.Kind == Union {
 		for _, of := range t.Of {
-			if of.nillable() {
+			if of.Nillable() {
 				return true
 			}
 		}

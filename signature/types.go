@@ -188,7 +188,7 @@ func (r *typeReader) field(rest string) {
 	}
 	t, behind := r.typeOf(text)
 	r.class.fields = append(r.class.fields,
-		Field{Name: name, Type: t, Optional: optional || t.nillable(), Doc: description(behind)})
+		Field{Name: name, Type: t, Optional: optional || t.Nillable(), Doc: description(behind)})
 }
 
 // aliasOf reads "Name type", or "Name" with the alternatives below it.
@@ -260,6 +260,14 @@ func (r *typeReader) check() {
 			r.warnings.add(u.line, "the type %s is not declared; it is any", name)
 		}
 	}
+}
+
+// Is returns the type for which the name of an enum or alias stands, or nil for another name.
+func (ts *Types) Is(name string) *Type {
+	if n := ts.find(name); n != nil {
+		return n.is
+	}
+	return nil
 }
 
 // Fields returns the fields of a class, those of its parents included, and whether name is a class.

@@ -264,6 +264,7 @@ var edges = []edge{
 		pkg: "sandbox",
 		why: "a stage of a call imports the shared types, not another stage",
 		may: []string{
+			"sandbox/arguments",
 			"object",
 			"sandbox/budget",
 			"sandbox/convert",
@@ -442,6 +443,15 @@ var edges = []edge{
 			"sandbox/lua",
 			"sandbox/lua/stdlib",
 			"sandbox/values",
+		},
+	},
+	{
+		pkg: "sandbox/arguments",
+		why: "it reads the values of a VM and signatures, and imports nothing else of the engine",
+		may: []string{
+			"sandbox/lua",
+			"sandbox/values",
+			"signature",
 		},
 	},
 	{

@@ -15,8 +15,8 @@ import (
 //
 // ForValues collects values.
 //
-// ForCall receives two values. It pushes the positional arguments on the Lua stack one by one. It pushes the keyword
-// arguments as a last table, if there are any.
+// ForCall receives two values. It pushes the positional arguments on the Lua stack one by one. [Builder.Keywords] has the
+// keyword arguments.
 //
 // ForBatch receives the list of a batch's calls, and a dict, which it ignores.
 type Builder struct {
@@ -27,6 +27,7 @@ type Builder struct {
 	ownedBuf     []byte      // memory that the values may refer to
 	phase        int         // of a call or batch: the number of complete values, of two
 	argCount     int         // number of arguments of the current call
+	keywords     *lua.Table  // keyword arguments of the call; nil: none
 	values       []lua.Value // the values; in a batch, the positional arguments of all calls
 	calls        []BatchCall
 	remaining    int // number of elements that may follow
@@ -83,6 +84,7 @@ func (b *Builder) Reset() {
 		b.calls = nil
 	}
 	b.calls = b.calls[:0]
+	b.keywords = nil
 }
 
 // Start prepares the Builder for a use. Texts may refer to memory in ownedBuf, which must not change.
@@ -90,7 +92,7 @@ func (b *Builder) Start(u Use, ownedBuf []byte) {
 	b.use = u
 	b.ownedBuf = ownedBuf
 	b.phase = 0
-	b.argCount = 0
+	b.argCount, b.keywords = 0, nil
 	b.remaining = maxElements
 	b.frames = b.frames[:0]
 	b.values = b.values[:0]
@@ -114,7 +116,7 @@ func (b *Builder) put(v lua.Value) error {
 	if b.pendingSteps >= spendEvery*elementSteps {
 		steps := b.pendingSteps
 		b.pendingSteps = 0
-		if err := b.spend(steps); err != nil {
+		if err := b.Spend(steps); err != nil {
 			return err
 		}
 	}
@@ -161,8 +163,8 @@ const (
 	tableSteps = 10  // steps of a table in addition to its size
 )
 
-// spend charges for reading arguments. If it exceeds a limit, the instance is unchanged.
-func (b *Builder) spend(steps int) error {
+// Spend charges for reading arguments. If it exceeds a limit, the instance is unchanged.
+func (b *Builder) Spend(steps int) error {
 	err := b.config.Meter.Spend(steps)
 	if err == nil {
 		return nil
@@ -261,7 +263,7 @@ func (b *Builder) Int(v int64) error {
 // BigInt receives an integer of hearth.int.
 func (b *Builder) BigInt(decimal []byte) error {
 	n := min(len(decimal), values.MaxDigits+1)
-	if err := b.spend(n*n>>11 + values.IntegerSteps); err != nil {
+	if err := b.Spend(n*n>>11 + values.IntegerSteps); err != nil {
 		return err
 	}
 	v, ok := values.ParseInteger(string(decimal))
@@ -306,7 +308,7 @@ func (b *Builder) Text(v []byte) error {
 		}
 	}
 	if len(v) > sharedText {
-		if err := b.spend(len(v) >> 4); err != nil {
+		if err := b.Spend(len(v) >> 4); err != nil {
 			return err
 		}
 	}
@@ -458,8 +460,7 @@ func (b *Builder) endKeywords(t *lua.Table) error {
 		return nil
 	}
 	b.phase = 2
-	if t != nil {
-		b.l.Push(t.Value())
+	if b.keywords = t; t != nil {
 		b.argCount++
 	}
 	return nil
@@ -490,8 +491,11 @@ func (b *Builder) Finish() error {
 	return nil
 }
 
-// Pushed returns the number of arguments that were pushed on the stack for a call; keyword arguments are one.
-func (b *Builder) Pushed() int { return b.argCount }
+// Arguments returns the number of arguments of a call; keyword arguments are one.
+func (b *Builder) Arguments() int { return b.argCount }
+
+// Keywords returns the keyword arguments of a call, nil for none.
+func (b *Builder) Keywords() *lua.Table { return b.keywords }
 
 // Value returns the first value, or nil.
 func (b *Builder) Value() lua.Value {

@@ -285,9 +285,12 @@ func checkBuilder(t *testing.T, b *Builder, payload []byte) {
 		for i := range b.l.Top() {
 			args = append(args, b.l.Get(i+1))
 		}
+		if kw := b.Keywords(); kw != nil {
+			args = append(args, kw.Value())
+		}
 		got = shownCall(b.types, args, nil)
 		if b.argCount != len(args) {
-			t.Errorf("%q: %d arguments are on the stack, and Pushed returns %d", payload, len(args), b.argCount)
+			t.Errorf("%q: there are %d arguments, and Arguments returns %d", payload, len(args), b.argCount)
 		}
 	}
 	if got != want {

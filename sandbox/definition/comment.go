@@ -8,8 +8,8 @@ import (
 	"github.com/hearthhost/hearth/signature"
 )
 
-// docReader finds the comments above functions.
-type docReader struct {
+// Signatures reads the comments above functions. It is not safe for concurrent use.
+type Signatures struct {
 	source func(file string) []byte
 	lines  map[string][]string // lines by file
 	docs   map[docPlace]string
@@ -24,7 +24,7 @@ type docPlace struct {
 
 // above returns the comment directly above a function, or "". The comment is lines that begin with two dashes, or one
 // long comment.
-func (r *docReader) above(fn *lua.Function) string {
+func (r *Signatures) above(fn *lua.Function) string {
 	if fn == nil || fn.Proto() == nil {
 		return ""
 	}
@@ -40,18 +40,29 @@ func (r *docReader) above(fn *lua.Function) string {
 	return doc
 }
 
-// signature returns the comment above a function without its annotations, and the signature: of an attribute's getter
-// or setter the type alone.
-func (r *docReader) signature(fn *lua.Function, method bool) (doc, text string) {
-	comment := r.above(fn)
+// NewSignatures returns a reader of comments. source returns the source of a file, or nil.
+func NewSignatures(source func(file string) []byte) *Signatures { return &Signatures{source: source} }
+
+// Of returns the signature of a Lua function without its first parameter, the instance, and the named types of its file.
+// The lines of the warnings are those of the file.
+func (r *Signatures) Of(fn *lua.Function) (*signature.Function, *signature.Types, []signature.Warning) {
+	p := fn.Proto()
+	comment, types := r.above(fn), r.typesOf(p.Chunk)
+	params := p.ParamNames()
+	f, warnings := signature.Parse(comment, params[min(1, len(params)):], p.Vararg, types)
+	for i := range warnings {
+		warnings[i].Line += p.Line - 1 - strings.Count(comment, "\n") - 1
+	}
+	return f, types, warnings
+}
+
+// text returns the comment above a function without its annotations, and the signature: of an attribute's getter or
+// setter the type alone.
+func (r *Signatures) text(fn *lua.Function, method bool) (doc, text string) {
 	if fn.Proto() == nil {
-		return comment, ""
+		return "", ""
 	}
-	params := fn.Proto().ParamNames()
-	if len(params) > 0 && params[0] == "self" {
-		params = params[1:]
-	}
-	f, _ := signature.Parse(comment, params, fn.Proto().Vararg, r.typesOf(fn.Proto().Chunk))
+	f, _, _ := r.Of(fn)
 	switch {
 	case method:
 		text = f.String()
@@ -64,7 +75,7 @@ func (r *docReader) signature(fn *lua.Function, method bool) (doc, text string) 
 }
 
 // typesOf returns the named types of a file of the program.
-func (r *docReader) typesOf(file string) *signature.Types {
+func (r *Signatures) typesOf(file string) *signature.Types {
 	types, ok := r.types[file]
 	if !ok {
 		if r.types == nil {
@@ -112,7 +123,7 @@ func cleanDoc(lines []string) string {
 }
 
 // linesOf returns the lines of a file of the program.
-func (r *docReader) linesOf(file string) []string {
+func (r *Signatures) linesOf(file string) []string {
 	if lines, ok := r.lines[file]; ok {
 		return lines
 	}

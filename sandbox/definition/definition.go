@@ -231,7 +231,7 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 func (r *Reader) Describe(d *Definition, source func(file string) []byte) *object.Description {
 	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode, Once: d.Once,
 		Members: make([]object.Member, 0, len(d.Members))}
-	docs := docReader{source: source}
+	docs := NewSignatures(source)
 	for name, m := range d.Members {
 		member := object.Member{
 			Name: name, Method: m.Method != nil, Oneway: m.Oneway, Get: m.Get != nil, Set: m.Set != nil,
@@ -240,7 +240,7 @@ func (r *Reader) Describe(d *Definition, source func(file string) []byte) *objec
 			if fn == nil {
 				continue
 			}
-			doc, text := docs.signature(fn, fn == m.Method)
+			doc, text := docs.text(fn, fn == m.Method)
 			member.Doc, member.Signature = cmp.Or(member.Doc, doc), cmp.Or(member.Signature, text)
 		}
 		out.Members = append(out.Members, member)

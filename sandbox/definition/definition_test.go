@@ -71,7 +71,7 @@ return X`)
 		ID: "acme.x", Doc: "counts; [redacted]", Instance: object.Single,
 		Members: []object.Member{
 			{Name: "add", Doc: "Adds n.\n\nReturns the sum.", Signature: "(n: integer, ...): integer", Method: true},
-			{Name: "move", Signature: "(to)", Method: true},
+			{Name: "move", Signature: "()", Method: true},
 			{Name: "report", Doc: "Reports\nprogress.", Signature: "()", Method: true, Oneway: true},
 			{Name: "total", Doc: "The total.", Signature: "number?", Get: true, Set: true},
 		},

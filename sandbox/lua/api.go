@@ -31,6 +31,13 @@ func (L *Thread) Get(i int) Value {
 	return L.stack[at]
 }
 
+// Replace replaces argument i, counted from 1.
+func (L *Thread) Replace(i int, v Value) {
+	if at := L.ci.base + i - 1; at < L.top {
+		L.stack[at] = v
+	}
+}
+
 // Push pushes a value.
 func (L *Thread) Push(v Value) {
 	if L.top+window > len(L.stack) {

@@ -177,6 +177,9 @@ type Proto struct {
 // Size returns the size of the compiled function in bytes.
 func (p *Proto) Size() int { return p.size }
 
+// Private reports whether a script has compiled the function, with [Thread.Compile].
+func (p *Proto) Private() bool { return p.private }
+
 // Instructions returns the number of its instructions, nested functions included.
 func (p *Proto) Instructions() int {
 	n := len(p.code)

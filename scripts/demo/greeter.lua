@@ -6,13 +6,12 @@ local Greeter = hearth.object {
   instance = "call",
 }
 
--- Greets name. Keywords: greeting, the word to begin with ("Hello" if not given).
-function Greeter.expose:hello(name, options)
-  if type(name) ~= "string" then
-    error(hearth.exception("TypeError", "hello() needs a name"))
-  end
-  local greeting = type(options) == "table" and options.greeting or "Hello"
-  return greeting .. ", " .. util.trim(name) .. "!"
+--- Greets somebody.
+---@param name string
+---@param greeting? string the word to begin with, "Hello" if not given
+---@return string
+function Greeter.expose:hello(name, greeting)
+  return (greeting or "Hello") .. ", " .. util.trim(name) .. "!"
 end
 
 -- Returns the caller as the host has verified it.

@@ -1,0 +1,179 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/object"
+)
+
+// argumentsScript exposes methods with and without annotations. Each returns its arguments as a list.
+const argumentsScript = `
+local O = hearth.object { instance = "single" }
+local runs = 0
+
+---@class Item
+---@field sku string
+---@field amount integer
+---@field tags? string[]
+
+---@alias Level "low"|"high"
+
+local function all(...)
+  runs = runs + 1
+  local n, t = select("#", ...), { ... }
+  for i = 1, n do if t[i] == nil then t[i] = hearth.null end end
+  return hearth.list(unpack(t, 1, n))
+end
+
+function O.expose:none() return all() end
+function O.expose:two(a, b) return all(a, b) end
+function O.expose:rest(a, kwargs) return all(a, kwargs) end
+function O.expose:more(a, ...) return all(a, ...) end
+
+---@param a integer
+---@param b? string
+function O.expose:typed(a, b) return all(a, b) end
+
+---@param item Item
+---@param level Level
+function O.expose:order(item, level) return all(item.sku, level) end
+
+---@param list (integer|string)[]
+---@param prices table<string, number>
+function O.expose:lists(list, prices) return all(#list) end
+
+---@param ... integer
+function O.expose:sum(...) return all(...) end
+
+---@return number, number?, integer
+function O.expose:floats() return 3, 4, 5 end
+
+function O.expose:runs() return runs end
+
+function O.expose.odd() return all() end
+
+local price = 0
+function O.get:price() return price end
+---@param v number
+function O.set:price(v) price = v end
+return O
+`
+
+// TestArguments calls methods with arguments that fit their signatures or do not.
+func TestArguments(t *testing.T) {
+	type kw = map[string]any
+	list := func(v ...any) []any {
+		for i := range v {
+			if n, ok := v[i].(int); ok {
+				v[i] = int64(n)
+			}
+		}
+		if v == nil {
+			return []any{}
+		}
+		return v
+	}
+	for _, test := range []struct {
+		method   object.Method
+		args     []any
+		keywords kw
+		want     any // result, or the text of the TypeError
+	}{
+		{"none", nil, nil, list()},
+		{"none", list(1), nil, "none: takes no arguments, got 1"},
+		{"none", nil, kw{"x": 1}, "none: no parameter x; it has no parameters"},
+		{"odd", list(1), nil, "odd: takes no arguments, got 1"},
+		{"two", list(1), nil, list(1, nil)},
+		{"two", list(1, 2), nil, list(1, 2)},
+		{"two", list(1, 2, 3), nil, "two: takes 2 arguments, got 3"},
+		{"two", nil, kw{"b": 2}, list(nil, 2)},
+		{"two", nil, kw{"b": 2, "a": 1}, list(1, 2)},
+		{"two", list(1), kw{"b": nil}, list(1, nil)},
+		{"two", list(1), kw{"a": 1}, "two: a is given twice: as argument 1 and by name"},
+		{"two", list(1), kw{"z": 1, "c": 2}, "two: no parameter c; the parameters are a, b"},
+		{"rest", list(1), nil, list(1, nil)},
+		{"rest", list(1), kw{"x": 2}, list(1, kw{"x": int64(2)})},
+		{"rest", nil, kw{"x": 2, "a": 1}, list(1, kw{"x": int64(2)})},
+		{"rest", nil, kw{"x": 2}, list(nil, kw{"x": int64(2)})},
+		{"rest", list(1, 2), nil, "rest: takes 1 argument, got 2"},
+		{"more", list(1, 2, 3), nil, list(1, 2, 3)},
+		{"more", list(1, 2), kw{"x": 3}, list(1, 2, kw{"x": int64(3)})},
+		{"more", nil, kw{"a": 3}, list(3)},
+		{"typed", list(1), nil, list(1, nil)},
+		{"typed", list(1, "x"), nil, list(1, "x")},
+		{"typed", nil, nil, "typed: a: want integer, got nothing"},
+		{"typed", list(nil), nil, "typed: a: want integer, got None"},
+		{"typed", list("1"), nil, `typed: a: want integer, got string "1"`},
+		{"typed", list(1.5), nil, "typed: a: want integer, got number 1.5"},
+		{"typed", list(1, true), nil, "typed: b: want string, got boolean"},
+		{"typed", nil, kw{"b": "x"}, "typed: a: want integer, got nothing"},
+		{"typed", nil, kw{"b": "x", "a": nil}, "typed: a: want integer, got None"},
+		{"order", list(kw{"sku": "a", "amount": 1}, "low"), nil, list("a", "low")},
+		{"order", list(kw{"sku": "a", "amount": 1, "tags": list("x")}, "high"), nil, list("a", "high")},
+		{"order", list(kw{"sku": "a"}, "low"), nil, "order: item.amount: want integer, got nothing"},
+		{"order", list(kw{"sku": "a", "amount": 1, "tags": list("x", 2)}, "low"), nil,
+			"order: item.tags[2]: want string, got number 2"},
+		{"order", list(1, "low"), nil, "order: item: want Item, got number 1"},
+		{"order", list(kw{"sku": "a", "amount": 1}, "mid"), nil,
+			`order: level: want "low"|"high", got string "mid"`},
+		{"lists", list(list(1, "x"), kw{"a": 1.5}), nil, list(2)},
+		{"lists", list(list(1, true), kw{}), nil, "lists: list[2]: want integer|string, got boolean"},
+		{"lists", list(kw{"a": 1}, kw{}), nil, "lists: list: want (integer|string)[], got dict"},
+		{"lists", list(list(), list(1)), nil, "lists: prices: want table<string, number>, got list"},
+		{"lists", list(list(), kw{"a": "x"}), nil, `lists: prices.a: want number, got string "x"`},
+		{"sum", list(1, 2), nil, list(1, 2)},
+		{"sum", list(1, "x"), nil, `sum: argument 2: want integer, got string "x"`},
+		{"floats", nil, nil, codec.Tuple{3.0, 4.0, int64(5)}},
+	} {
+		h := start(t, argumentsScript)
+		got := h.do(object.Invoke, test.method, test.args, test.keywords)
+		if text, ok := test.want.(string); ok {
+			got.raises(t, "builtins.TypeError", "")
+			if e, ok := got.value.(*codec.Exception); !ok || fmt.Sprint(e.Args...) != text {
+				t.Errorf("%s(%v, %v) = %v, want %q", test.method, test.args, test.keywords, got.value, text)
+			}
+			h.call("runs").want(t, int64(0))
+			continue
+		}
+		if diff := cmp.Diff(test.want, got.value); diff != "" || got.err != nil {
+			t.Errorf("%s(%v, %v): %v (-want +got)\n%s", test.method, test.args, test.keywords, got.err, diff)
+		}
+	}
+}
+
+// TestSetChecksValue sets an attribute whose setter declares a type.
+func TestSetChecksValue(t *testing.T) {
+	h := start(t, argumentsScript)
+	h.do(object.Set, "price", []any{"price", 2.5}, nil).want(t, nil)
+	h.do(object.Set, "price", []any{"price", "x"}, nil).raises(t, "builtins.TypeError",
+		`price: the value: want number, got string "x"`)
+	h.do(object.Get, "price", []any{"price"}, nil).want(t, 2.5)
+}
+
+// TestBatchBindsArguments has a batch end at a call whose arguments do not fit. The calls before it have run.
+func TestBatchBindsArguments(t *testing.T) {
+	h := start(t, argumentsScript)
+	_, v, err := h.batch([]object.Method{"two", "floats", "typed", "two"}, []any{
+		codec.Tuple{"two", codec.Tuple{}, map[string]any{"b": 2}}, triple("floats"), triple("typed", "x"), triple("two"),
+	})
+	list, _ := v.([]any)
+	if err != nil || len(list) != 3 {
+		t.Fatalf("batch = %v, %v", v, err)
+	}
+	if diff := cmp.Diff([]any{nil, int64(2)}, list[0]); diff != "" {
+		t.Errorf("two:\n%s", diff)
+	}
+	if diff := cmp.Diff(codec.Tuple{3.0, 4.0, int64(5)}, list[1]); diff != "" {
+		t.Errorf("floats:\n%s", diff)
+	}
+	wrapper, _ := list[2].(map[string]any)
+	if text := fmt.Sprintf("%+v", wrapper["exception"]); !strings.Contains(text, `typed: a: want integer, got string "x"`) {
+		t.Errorf("the exception is %s", text)
+	}
+	h.call("runs").want(t, int64(1))
+}
