@@ -106,28 +106,28 @@ func TestArguments(t *testing.T) {
 		{"more", nil, kw{"a": 3}, list(3)},
 		{"typed", list(1), nil, list(1, nil)},
 		{"typed", list(1, "x"), nil, list(1, "x")},
-		{"typed", nil, nil, "typed: a: want integer, got nothing"},
-		{"typed", list(nil), nil, "typed: a: want integer, got None"},
-		{"typed", list("1"), nil, `typed: a: want integer, got string "1"`},
-		{"typed", list(1.5), nil, "typed: a: want integer, got number 1.5"},
-		{"typed", list(1, true), nil, "typed: b: want string, got boolean"},
-		{"typed", nil, kw{"b": "x"}, "typed: a: want integer, got nothing"},
-		{"typed", nil, kw{"b": "x", "a": nil}, "typed: a: want integer, got None"},
+		{"typed", nil, nil, "typed: a: expected integer, got nothing"},
+		{"typed", list(nil), nil, "typed: a: expected integer, got None"},
+		{"typed", list("1"), nil, `typed: a: expected integer, got string "1"`},
+		{"typed", list(1.5), nil, "typed: a: expected integer, got number 1.5"},
+		{"typed", list(1, true), nil, "typed: b: expected string, got boolean"},
+		{"typed", nil, kw{"b": "x"}, "typed: a: expected integer, got nothing"},
+		{"typed", nil, kw{"b": "x", "a": nil}, "typed: a: expected integer, got None"},
 		{"order", list(kw{"sku": "a", "amount": 1}, "low"), nil, list("a", "low")},
 		{"order", list(kw{"sku": "a", "amount": 1, "tags": list("x")}, "high"), nil, list("a", "high")},
-		{"order", list(kw{"sku": "a"}, "low"), nil, "order: item.amount: want integer, got nothing"},
+		{"order", list(kw{"sku": "a"}, "low"), nil, "order: item.amount: expected integer, got nothing"},
 		{"order", list(kw{"sku": "a", "amount": 1, "tags": list("x", 2)}, "low"), nil,
-			"order: item.tags[2]: want string, got number 2"},
-		{"order", list(1, "low"), nil, "order: item: want Item, got number 1"},
+			"order: item.tags[2]: expected string, got number 2"},
+		{"order", list(1, "low"), nil, "order: item: expected Item, got number 1"},
 		{"order", list(kw{"sku": "a", "amount": 1}, "mid"), nil,
-			`order: level: want "low"|"high", got string "mid"`},
+			`order: level: expected "low"|"high", got string "mid"`},
 		{"lists", list(list(1, "x"), kw{"a": 1.5}), nil, list(2)},
-		{"lists", list(list(1, true), kw{}), nil, "lists: list[2]: want integer|string, got boolean"},
-		{"lists", list(kw{"a": 1}, kw{}), nil, "lists: list: want (integer|string)[], got dict"},
-		{"lists", list(list(), list(1)), nil, "lists: prices: want table<string, number>, got list"},
-		{"lists", list(list(), kw{"a": "x"}), nil, `lists: prices.a: want number, got string "x"`},
+		{"lists", list(list(1, true), kw{}), nil, "lists: list[2]: expected integer|string, got boolean"},
+		{"lists", list(kw{"a": 1}, kw{}), nil, "lists: list: expected (integer|string)[], got dict"},
+		{"lists", list(list(), list(1)), nil, "lists: prices: expected table<string, number>, got list"},
+		{"lists", list(list(), kw{"a": "x"}), nil, `lists: prices.a: expected number, got string "x"`},
 		{"sum", list(1, 2), nil, list(1, 2)},
-		{"sum", list(1, "x"), nil, `sum: argument 2: want integer, got string "x"`},
+		{"sum", list(1, "x"), nil, `sum: argument 2: expected integer, got string "x"`},
 		{"floats", nil, nil, codec.Tuple{3.0, 4.0, int64(5)}},
 	} {
 		h := start(t, argumentsScript)
@@ -151,7 +151,7 @@ func TestSetChecksValue(t *testing.T) {
 	h := start(t, argumentsScript)
 	h.do(object.Set, "price", []any{"price", 2.5}, nil).want(t, nil)
 	h.do(object.Set, "price", []any{"price", "x"}, nil).raises(t, "builtins.TypeError",
-		`price: the value: want number, got string "x"`)
+		`price: the value: expected number, got string "x"`)
 	h.do(object.Get, "price", []any{"price"}, nil).want(t, 2.5)
 }
 
@@ -159,7 +159,8 @@ func TestSetChecksValue(t *testing.T) {
 func TestBatchBindsArguments(t *testing.T) {
 	h := start(t, argumentsScript)
 	_, v, err := h.batch([]object.Method{"two", "floats", "typed", "two"}, []any{
-		codec.Tuple{"two", codec.Tuple{}, map[string]any{"b": 2}}, triple("floats"), triple("typed", "x"), triple("two"),
+		codec.Tuple{"two", codec.Tuple{}, map[string]any{"b": 2}}, triple("floats"), triple("typed", "x"),
+		triple("two"),
 	})
 	list, _ := v.([]any)
 	if err != nil || len(list) != 3 {
@@ -172,7 +173,8 @@ func TestBatchBindsArguments(t *testing.T) {
 		t.Errorf("floats:\n%s", diff)
 	}
 	wrapper, _ := list[2].(map[string]any)
-	if text := fmt.Sprintf("%+v", wrapper["exception"]); !strings.Contains(text, `typed: a: want integer, got string "x"`) {
+	const want = `typed: a: expected integer, got string "x"`
+	if text := fmt.Sprintf("%+v", wrapper["exception"]); !strings.Contains(text, want) {
 		t.Errorf("the exception is %s", text)
 	}
 	h.call("runs").want(t, int64(1))

@@ -51,7 +51,7 @@ func isNumber(t *signature.Type) bool {
 	return t.Kind == signature.Number
 }
 
-// Mismatch is an argument that does not fit. The text names the argument, such as "order.items[2]: want integer, got
+// Mismatch is an argument that does not fit. The text names the argument, such as "order.items[2]: expected integer, got
 // string".
 type Mismatch string
 
@@ -189,9 +189,9 @@ func (b *Binding) check(r Binder, L *lua.Thread, base, n int, keywords *lua.Tabl
 			}
 		case p.Optional:
 		case i < n || keywords != nil && !keywords.GetString(p.Name).IsNil():
-			return mismatch("%s: want %s, got None", p.Name, p.Type)
+			return mismatch("%s: expected %s, got None", p.Name, p.Type)
 		default:
-			return mismatch("%s: want %s, got nothing", p.Name, p.Type)
+			return mismatch("%s: expected %s, got nothing", p.Name, p.Type)
 		}
 	}
 	if b.variadic == nil || b.keywords {

@@ -90,7 +90,7 @@ func (c *checker) value(v lua.Value, t *signature.Type, at path) error {
 }
 
 func (c *checker) mismatch(v lua.Value, t *signature.Type, at path) error {
-	return mismatch("%s: want %s, got %s", at.String(), values.Clip(t.String(), 5*maxShown), c.got(v))
+	return mismatch("%s: expected %s, got %s", at.String(), values.Clip(t.String(), 5*maxShown), c.got(v))
 }
 
 // got describes a value that does not fit.
@@ -168,7 +168,7 @@ func (c *checker) union(v lua.Value, t *signature.Type, at path) error {
 	return c.mismatch(v, t, at)
 }
 
-// array checks a table of items. A dict is none, unless it is empty.
+// array checks a table of items. A dict is not an array unless it is empty.
 func (c *checker) array(v lua.Value, t *signature.Type, at path) error {
 	table := v.AsTable()
 	if table == nil || c.Types.Mark(table) == "dict" && table.Count() > 0 {
@@ -218,7 +218,7 @@ func (c *checker) record(v lua.Value, t *signature.Type, fields []signature.Fiel
 		switch {
 		case c.null(e) && (f.Optional || f.Type.Nillable()):
 		case e.IsNil():
-			return mismatch("%s: want %s, got nothing", inner.String(), f.Type)
+			return mismatch("%s: expected %s, got nothing", inner.String(), f.Type)
 		default:
 			if err := c.part(e, f.Type, inner); err != nil {
 				return err
