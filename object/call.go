@@ -97,30 +97,6 @@ const (
 	Keyed   InstanceMode = "keyed"   // one instance per key of the id, one call of a key at a time
 )
 
-// Description lists the exposed members of an object.
-type Description struct {
-	ID       ID           `json:"id"`
-	Doc      string       `json:"doc,omitempty"`
-	Instance InstanceMode `json:"instance"`
-	// Once means that a call with a correlation id is executed at most once.
-	Once    bool     `json:"once,omitempty"`
-	Members []Member `json:"members"` // sorted by name
-}
-
-// Member is one exposed method or attribute.
-type Member struct {
-	Name Method `json:"name"`
-	Doc  string `json:"doc,omitempty"`
-	// Signature has the parameters and results of a method or the type of an attribute as text, such as
-	// "(k: integer, note?: string): integer". It may be empty.
-	Signature string `json:"signature,omitempty"`
-
-	Method bool `json:"method,omitempty"` // callable
-	Oneway bool `json:"oneway,omitempty"` // callable without a reply
-	Get    bool `json:"get,omitempty"`    // attribute, readable
-	Set    bool `json:"set,omitempty"`    // attribute, writable
-}
-
 // Backend runs calls on the objects of one tenant. All methods are safe for concurrent use.
 type Backend interface {
 	// Describe returns the description of an object, which it loads if necessary. The error's message is safe for a

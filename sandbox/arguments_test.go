@@ -47,6 +47,26 @@ function O.expose:order(item, level) return all(item.sku, level) end
 ---@param prices table<string, number>
 function O.expose:lists(list, prices) return all(#list) end
 
+---@alias Maybe Item|nil
+---@alias Loop Loop|Other
+---@alias Other Loop
+
+---@param item Maybe
+---@param loop Loop
+function O.expose:alias(item, loop) return all(item and item.sku) end
+
+---@param a integer
+---@param kwargs table<string, integer|"all">
+function O.expose:named(a, kwargs, ...) return all(a, kwargs, ...) end
+
+---@class Node
+---@field next? Node
+---@field value integer
+
+---@param node Node|Node[]|nil
+---@param one Node|string
+function O.expose:node(node, one) return all() end
+
 ---@param ... integer
 function O.expose:sum(...) return all(...) end
 
@@ -108,7 +128,7 @@ func TestArguments(t *testing.T) {
 		{"typed", list(1, "x"), nil, list(1, "x")},
 		{"typed", nil, nil, "typed: a: expected integer, got nothing"},
 		{"typed", list(nil), nil, "typed: a: expected integer, got None"},
-		{"typed", list("1"), nil, `typed: a: expected integer, got string "1"`},
+		{"typed", list("1"), nil, "typed: a: expected integer, got string"},
 		{"typed", list(1.5), nil, "typed: a: expected integer, got number 1.5"},
 		{"typed", list(1, true), nil, "typed: b: expected string, got boolean"},
 		{"typed", nil, kw{"b": "x"}, "typed: a: expected integer, got nothing"},
@@ -120,14 +140,28 @@ func TestArguments(t *testing.T) {
 			"order: item.tags[2]: expected string, got number 2"},
 		{"order", list(1, "low"), nil, "order: item: expected Item, got number 1"},
 		{"order", list(kw{"sku": "a", "amount": 1}, "mid"), nil,
-			`order: level: expected "low"|"high", got string "mid"`},
+			`order: level: expected "low"|"high", got "mid"`},
 		{"lists", list(list(1, "x"), kw{"a": 1.5}), nil, list(2)},
 		{"lists", list(list(1, true), kw{}), nil, "lists: list[2]: expected integer|string, got boolean"},
 		{"lists", list(kw{"a": 1}, kw{}), nil, "lists: list: expected (integer|string)[], got dict"},
 		{"lists", list(list(), list(1)), nil, "lists: prices: expected table<string, number>, got list"},
-		{"lists", list(list(), kw{"a": "x"}), nil, `lists: prices.a: expected number, got string "x"`},
+		{"lists", list(list(), kw{"a": "x"}), nil, "lists: prices.a: expected number, got string"},
 		{"sum", list(1, 2), nil, list(1, 2)},
-		{"sum", list(1, "x"), nil, `sum: argument 2: expected integer, got string "x"`},
+		{"sum", list(1, "x"), nil, "sum: argument 2: expected integer, got string"},
+		{"sum", list(1), kw{"x": 1}, "sum: no parameter x; it has no parameters"},
+		{"alias", nil, nil, list(nil)},
+		{"alias", list(nil, "anything"), nil, list(nil)},
+		{"alias", list(kw{"sku": "a"}), nil, "alias: item.amount: expected integer, got nothing"},
+		{"named", list(1), nil, list(1, nil)},
+		{"named", list(1, 2, 3), nil, list(1, nil, 2, 3)},
+		{"named", list(1, 2), kw{"x": 2, "y": "all"}, list(1, kw{"x": int64(2), "y": "all"}, 2)},
+		{"named", nil, kw{"x": 2, "a": 1}, list(1, kw{"x": int64(2)})},
+		{"named", list(1), kw{"x": true}, `named: x: expected integer|"all", got boolean`},
+		{"node", list(nil, kw{"value": 1, "next": kw{"value": 2, "next": nil}}), nil, list()},
+		{"node", list(nil, kw{"value": 1, "next": kw{"value": 2, "next": kw{}}}), nil,
+			"node: one.next.next.value: expected integer, got nothing"},
+		{"node", list(kw{"value": "x"}, "a"), nil, "node: node: expected Node|Node[]|nil, got dict"},
+		{"node", list(list(kw{"value": "x"}), "a"), nil, "node: node: expected Node|Node[]|nil, got list"},
 		{"floats", nil, nil, codec.Tuple{3.0, 4.0, int64(5)}},
 	} {
 		h := start(t, argumentsScript)
@@ -146,12 +180,35 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// TestAnnotationsCannotLoop calls methods whose annotations are made to take the check long. It ends at a limit, or at
+// once.
+func TestAnnotationsCannotLoop(t *testing.T) {
+	script := "local O = hearth.object { instance = 'single' }\n"
+	for i := range 200 { // each alias has the next one twice
+		script += fmt.Sprintf("---@alias A%d A%d|A%d\n", i, i+1, i+1)
+	}
+	script += "---@alias A200 integer\n---@param a A0\nfunction O.expose:twice(a) end\n" +
+		"---@param a (" + strings.Repeat("{x: integer}|", 400) + "integer)[]\nfunction O.expose:many(a) end\nreturn O"
+	h := start(t, script)
+	if got := h.do(object.Invoke, "twice", []any{"x"}, nil); got.err == nil {
+		t.Errorf("the check of 2^200 alternatives returned %v", got.value)
+	}
+	h = start(t, script)
+	items := make([]any, 100_000)
+	for i := range items {
+		items[i] = map[string]any{}
+	}
+	if got := h.do(object.Invoke, "many", []any{items}, nil); got.err == nil && got.value == nil {
+		t.Errorf("a list of wrong items was accepted")
+	}
+}
+
 // TestSetChecksValue sets an attribute whose setter declares a type.
 func TestSetChecksValue(t *testing.T) {
 	h := start(t, argumentsScript)
 	h.do(object.Set, "price", []any{"price", 2.5}, nil).want(t, nil)
 	h.do(object.Set, "price", []any{"price", "x"}, nil).raises(t, "builtins.TypeError",
-		`price: the value: expected number, got string "x"`)
+		"price: the value: expected number, got string")
 	h.do(object.Get, "price", []any{"price"}, nil).want(t, 2.5)
 }
 
@@ -173,7 +230,7 @@ func TestBatchBindsArguments(t *testing.T) {
 		t.Errorf("floats:\n%s", diff)
 	}
 	wrapper, _ := list[2].(map[string]any)
-	const want = `typed: a: expected integer, got string "x"`
+	const want = "typed: a: expected integer, got string"
 	if text := fmt.Sprintf("%+v", wrapper["exception"]); !strings.Contains(text, want) {
 		t.Errorf("the exception is %s", text)
 	}

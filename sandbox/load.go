@@ -32,8 +32,9 @@ type Program struct {
 
 	bindings sync.Map // *arguments.Binding by *lua.Proto, of the functions of the sources
 
-	mu        sync.Mutex // guards loadState
-	loadState *State     // the state in which Load ran the script, for the first NewState
+	mu         sync.Mutex // guards signatures and loadState
+	signatures *definition.Signatures
+	loadState  *State // the state in which Load ran the script, for the first NewState
 }
 
 // Load compiles a script, runs it once within limits, and checks its result. The error is an [*object.Error] whose
@@ -71,7 +72,7 @@ func Load(ctx context.Context, cfg Config) (p *Program, err error) {
 		return nil, err
 	}
 	s.meter.CloseOpen() // no call continues the budget
-	p.desc = s.definitions.Describe(s.def, p.sourceOf)
+	p.desc = p.describe(s)
 	p.loadState = s
 	return p, nil
 }
@@ -90,6 +91,15 @@ func (p *Program) sourceOf(file string) []byte {
 	return p.modules.Source(file)
 }
 
+// describe returns the description of the object that a state has defined. It reads the signatures of its members.
+func (p *Program) describe(s *State) *object.Description {
+	files := append([]string{p.file}, p.modules.Files()...)
+	p.signatures = definition.NewSignatures(p.sourceOf, files)
+	d := s.definitions.Describe(s.def, p.signatures)
+	p.signatures.Release()
+	return d
+}
+
 // binding returns the binding of a function, or nil for a native one.
 func (p *Program) binding(fn *lua.Function) *arguments.Binding {
 	proto := fn.Proto()
@@ -99,8 +109,9 @@ func (p *Program) binding(fn *lua.Function) *arguments.Binding {
 	if b, ok := p.bindings.Load(proto); ok {
 		return b.(*arguments.Binding) //nolint:forcetypeassert // the map holds bindings only
 	}
-	f, types, _ := definition.NewSignatures(p.sourceOf).Of(fn)
-	b := arguments.New(f, types)
+	p.mu.Lock()
+	b := arguments.New(p.signatures.Of(fn), p.signatures.Types())
+	p.mu.Unlock()
 	if !proto.Private() { // a script can make any number of functions of texts
 		p.bindings.Store(proto, b)
 	}

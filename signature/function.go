@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,36 +9,43 @@ import (
 
 // Function is the signature of a function.
 type Function struct {
-	Doc        string // the comment without annotations
-	Params     []Param
-	Variadic   *Type // type of further arguments; nil: no further arguments
-	Returns    []Return
-	Deprecated bool
-	// Annotated reports that the comment has an annotation of a parameter or result. Without one, every type is any and
-	// every parameter optional.
-	Annotated bool
+	Doc      string   `json:"-"` // the comment without annotations
+	Params   []Param  `json:"params,omitempty"`
+	Variadic *Param   `json:"variadic,omitempty"` // further positional arguments; nil: none
+	Keywords *Param   `json:"keywords,omitempty"` // each other keyword argument; nil: none
+	Returns  []Return `json:"returns,omitempty"`
+	// Annotated reports that an annotation declares a parameter or a result. Without one, every type is any, every
+	// parameter is optional, and the results are not known.
+	Annotated  bool `json:"annotated,omitempty"`
+	Deprecated bool `json:"deprecated,omitempty"`
 }
 
 // Param is a parameter of a function.
 type Param struct {
-	Name     string
-	Type     *Type
-	Optional bool
-	Doc      string
+	Name     string `json:"name"`
+	Type     *Type  `json:"type"`
+	Optional bool   `json:"optional,omitempty"`
+	Doc      string `json:"doc,omitempty"`
 }
 
 // Return is a result of a function.
 type Return struct {
-	Name string // may be empty
-	Type *Type
-	Doc  string
+	Name string `json:"name,omitempty"`
+	Type *Type  `json:"type"`
+	Doc  string `json:"doc,omitempty"`
 }
+
+// KeywordsName is the name of a last parameter that receives other keyword arguments. It is not in Function.Params.
+const KeywordsName = "kwargs"
 
 // Warning is an annotation that is not understood, or that contradicts the function.
 type Warning struct {
-	Line int // of the comment, from 1
+	File string
+	Line int // from 1
 	Text string
 }
+
+func (w Warning) String() string { return fmt.Sprintf("%s:%d: %s", w.File, w.Line, w.Text) }
 
 // ignored are the annotations without meaning for a caller.
 var ignored = map[string]bool{
@@ -47,19 +55,30 @@ var ignored = map[string]bool{
 	"class": true, "field": true, "enum": true, "alias": true, // see ParseTypes
 }
 
-// Parse reads the comment above a function with the given parameters. types has the named types of the script; nil
-// means none. The lines of the comment are without their leading dashes.
-func Parse(comment string, params []string, variadic bool, types *Types) (*Function, []Warning) {
-	r := &functionReader{types: types, variadic: variadic, seen: map[string]bool{}, left: maxCommentTypes}
-	for _, name := range params {
+// Comment is the comment above a function, and the function's parameters.
+type Comment struct {
+	Text     string // lines without their leading dashes
+	File     string // for warnings
+	Line     int    // of the first line of Text
+	Params   []string
+	Variadic bool // the function has a parameter ...
+}
+
+// Parse reads the annotations in a comment. types has the named types of the program.
+func Parse(c Comment, types *Types) (*Function, []Warning) {
+	r := &functionReader{types: types, at: place{file: c.File}, seen: map[string]bool{}, left: maxCommentTypes}
+	for _, name := range c.Params {
 		r.fn.Params = append(r.fn.Params, Param{Name: name, Type: &Type{}, Optional: true})
 	}
-	if variadic {
-		r.fn.Variadic = &Type{}
+	if n := len(c.Params); n > 0 && c.Params[n-1] == KeywordsName {
+		r.fn.Keywords, r.fn.Params = &r.fn.Params[n-1], r.fn.Params[:n-1:n-1]
+	}
+	if c.Variadic {
+		r.fn.Variadic = &Param{Name: "...", Type: &Type{}, Optional: true}
 	}
 	var doc []string
-	for i, line := range strings.Split(comment, "\n") {
-		r.line = i + 1
+	for i, line := range strings.Split(c.Text, "\n") {
+		r.at.line = c.Line + i
 		tag, rest, ok := annotation(line)
 		if !ok {
 			doc = append(doc, line)
@@ -87,23 +106,22 @@ func annotation(line string) (tag, rest string, ok bool) {
 type functionReader struct {
 	fn       Function
 	types    *Types
-	variadic bool
+	at       place
 	seen     map[string]bool // parameters with an annotation
-	line     int
-	left     int // number of types that may follow
+	left     int             // number of types that may follow
 	warnings warnings
 }
 
 // warnings is a bounded list.
 type warnings []Warning
 
-func (w *warnings) add(line int, format string, args ...any) {
+func (w *warnings) add(at place, format string, args ...any) {
 	if len(*w) < maxWarnings {
-		*w = append(*w, Warning{line, fmt.Sprintf(format, args...)})
+		*w = append(*w, Warning{at.file, at.line, fmt.Sprintf(format, args...)})
 	}
 }
 
-func (r *functionReader) warn(format string, args ...any) { r.warnings.add(r.line, format, args...) }
+func (r *functionReader) warn(format string, args ...any) { r.warnings.add(r.at, format, args...) }
 
 func (r *functionReader) annotation(tag, rest string) {
 	switch {
@@ -125,7 +143,7 @@ func (r *functionReader) typeOf(tag, text string) (t *Type, rest string) {
 		r.warn("@%s: %v", tag, err)
 		return &Type{}, ""
 	}
-	for _, name := range t.unknown(r.types) {
+	for _, name := range r.types.unknown(t) {
 		r.warn("@%s: the type %s is not declared; it is any", tag, name)
 	}
 	return t, strings.TrimSpace(rest)
@@ -151,34 +169,52 @@ func (r *functionReader) param(rest string) {
 		return
 	}
 	if r.seen[name] {
-		r.warn("@param: %s has two annotations; the first one holds", name)
+		r.warn("@param: %s has two annotations; the first one is used", clip(name))
 		return
 	}
 	r.seen[name] = true
-	if name == "..." {
-		t, _ := r.typeOf("param", text)
-		if !r.variadic {
+	to := r.paramOf(name)
+	if to == nil {
+		if name == "..." {
 			r.warn("@param: the function has no ... parameter")
-			return
+		} else if name != "self" {
+			r.warn("@param: the function has no parameter %s", clip(name))
 		}
-		r.fn.Variadic, r.fn.Annotated = t, true
-		return
-	}
-	i := slices.IndexFunc(r.fn.Params, func(p Param) bool { return p.Name == name })
-	if i < 0 {
-		r.warn("@param: the function has no parameter %s", name)
 		return
 	}
 	t, behind := r.typeOf("param", text)
-	r.fn.Params[i] = Param{Name: name, Type: t, Optional: optional || t.Nillable(), Doc: description(behind)}
+	if to == r.fn.Keywords { // the annotation declares the table
+		if t.Kind == Map {
+			t = t.Elem
+		} else {
+			t = &Type{}
+		}
+		optional = true
+	}
+	*to = Param{Name: name, Type: t, Doc: description(behind), Optional: optional || r.types.Nillable(t)}
 	r.fn.Annotated = true
+}
+
+// paramOf returns the parameter with a name, or nil.
+func (r *functionReader) paramOf(name string) *Param {
+	switch {
+	case name == "...":
+		return r.fn.Variadic
+	case name == KeywordsName && r.fn.Keywords != nil:
+		return r.fn.Keywords
+	}
+	i := slices.IndexFunc(r.fn.Params, func(p Param) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &r.fn.Params[i]
 }
 
 // returns reads "type name description", several of them separated by commas.
 func (r *functionReader) returns(rest string) {
+	r.fn.Annotated = true
 	for {
 		t, after := r.typeOf("return", rest)
-		r.fn.Annotated = true
 		if next, ok := strings.CutPrefix(after, ","); ok {
 			r.fn.Returns = append(r.fn.Returns, Return{Type: t})
 			rest = next
@@ -197,41 +233,111 @@ func (r *functionReader) returns(rest string) {
 	}
 }
 
+// Others returns the type of keyword arguments that are not parameters, or nil if they are not allowed. A function with
+// ... of any type receives them in a last table.
+func (f *Function) Others() *Type {
+	switch {
+	case f.Keywords != nil:
+		return f.Keywords.Type
+	case f.Variadic != nil && f.Variadic.Type.Kind == Any:
+		return f.Variadic.Type
+	}
+	return nil
+}
+
+// Items returns the type of the items of the stream that the function returns, or nil if it declares no stream.
+func (f *Function) Items() *Type {
+	if len(f.Returns) > 0 && f.Returns[0].Type.Kind == Stream {
+		return f.Returns[0].Type.Elem
+	}
+	return nil
+}
+
+// Types returns the types of the parameters and results.
+func (f *Function) Types() []*Type {
+	var all []*Type
+	for _, p := range f.Params {
+		all = append(all, p.Type)
+	}
+	for _, p := range [...]*Param{f.Variadic, f.Keywords} {
+		if p != nil {
+			all = append(all, p.Type)
+		}
+	}
+	for _, r := range f.Returns {
+		all = append(all, r.Type)
+	}
+	return all
+}
+
 // String returns the signature, for example "(k: integer, note?: string): integer".
 func (f *Function) String() string {
-	var b strings.Builder
-	b.WriteByte('(')
-	for i, p := range f.Params {
-		if i > 0 {
-			b.WriteString(", ")
+	var parts []string
+	for _, p := range f.Params {
+		parts = append(parts, f.paramText(p))
+	}
+	if p := f.Keywords; p != nil {
+		shown := *p
+		if p.Type.Kind != Any {
+			shown.Type = &Type{Kind: Map, Key: &Type{Kind: String}, Elem: p.Type}
 		}
-		b.WriteString(p.Name)
-		if !f.Annotated {
-			continue
-		}
-		t := p.Type
-		if inner := t.optional(); inner != nil {
-			t = inner
-		}
-		b.WriteString(mark(p.Optional) + ": " + t.String())
+		parts = append(parts, f.paramText(shown))
 	}
 	if f.Variadic != nil {
-		if len(f.Params) > 0 {
-			b.WriteString(", ")
+		text := "..."
+		if f.Variadic.Type.Kind != Any {
+			text += ": " + f.Variadic.Type.String()
 		}
-		b.WriteString("...")
-		if f.Variadic.Kind != Any {
-			b.WriteString(": " + f.Variadic.String())
+		parts = append(parts, text)
+	}
+	var returns []string
+	for _, r := range f.Returns {
+		returns = append(returns, r.Type.String())
+	}
+	text := "(" + strings.Join(parts, ", ") + ")"
+	if len(returns) > 0 {
+		text += ": " + strings.Join(returns, ", ")
+	}
+	return text
+}
+
+func (f *Function) paramText(p Param) string {
+	if !f.Annotated {
+		return p.Name
+	}
+	t := p.Type
+	if inner := t.optional(); inner != nil {
+		t = inner
+	}
+	return p.Name + mark(p.Optional) + ": " + t.String()
+}
+
+// UnmarshalJSON decodes a signature. A type that is missing is any.
+func (f *Function) UnmarshalJSON(doc []byte) error {
+	type plain Function
+	if err := json.Unmarshal(doc, (*plain)(f)); err != nil {
+		return fmt.Errorf("reading a signature: %w", err)
+	}
+	for i := range f.Params {
+		f.Params[i].complete()
+	}
+	for _, p := range [...]*Param{f.Variadic, f.Keywords} {
+		if p != nil {
+			p.complete()
 		}
 	}
-	b.WriteByte(')')
-	for i, ret := range f.Returns {
-		if i == 0 {
-			b.WriteString(": ")
-		} else {
-			b.WriteString(", ")
-		}
-		b.WriteString(ret.Type.String())
+	for i := range f.Returns {
+		f.Returns[i].Type = f.Returns[i].Type.orAny()
 	}
-	return b.String()
+	return nil
+}
+
+func (p *Param) complete() { p.Type = p.Type.orAny() }
+
+// orAny returns t, or any for nil.
+func (t *Type) orAny() *Type {
+	if t == nil {
+		return &Type{}
+	}
+	return t
 }

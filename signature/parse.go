@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // Bounds. A script of 1 MiB could otherwise take a hundred times its size.
@@ -28,17 +29,22 @@ type syntaxError string
 // parseType reads a type and returns the text behind it. It decreases left by the number of parts, and fails at 0.
 func parseType(text string, left *int) (t *Type, rest string, err error) {
 	p := &parser{text: text, left: left}
-	defer func() {
-		if r := recover(); r != nil {
-			msg, ok := r.(syntaxError)
-			if !ok {
-				panic(r)
-			}
-			t, rest, err = nil, "", fmt.Errorf("%s at %q", string(msg), clip(text[min(p.at, len(text)):]))
-		}
-	}()
+	defer p.recovered(&err)
 	t = p.union()
 	return t, text[p.at:], nil
+}
+
+// recovered sets err after a panic of fail. It is deferred.
+func (p *parser) recovered(err *error) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	msg, ok := r.(syntaxError)
+	if !ok {
+		panic(r)
+	}
+	*err = fmt.Errorf("%s at %q", string(msg), clip(p.text[min(p.at, len(p.text)):]))
 }
 
 // clip shortens a text for a message.
@@ -147,7 +153,7 @@ func (p *parser) suffixed() *Type {
 			t = &Type{Kind: Array, Elem: t}
 		case p.peek() == '?':
 			p.at++
-			t = t.orNil()
+			t = t.OrNil()
 		default:
 			return t
 		}
@@ -176,15 +182,42 @@ func (p *parser) primary() *Type {
 	}
 }
 
-// quoted reads a literal text.
+// quoted reads a literal text. Between quotes, escapes with a backslash are those of Go without octal numbers. Between
+// backquotes, there are no escapes.
 func (p *parser) quoted(quote byte) *Type {
-	end := strings.IndexByte(p.text[p.at+1:], quote)
-	if end < 0 {
-		p.fail("the text has no end")
+	p.at++
+	if quote == '`' {
+		value, _, closed := strings.Cut(p.text[p.at:], "`")
+		if !closed {
+			p.fail("the text has no end")
+		}
+		p.at += len(value) + 1
+		return &Type{Kind: Literal, Value: value}
 	}
-	value := p.text[p.at+1 : p.at+1+end]
-	p.at += end + 2
-	return &Type{Kind: Literal, Value: value}
+	var value []byte
+	for p.peek() != quote {
+		rest := p.text[p.at:]
+		if rest == "" {
+			p.fail("the text has no end")
+		}
+		if rest[0] != '\\' {
+			value = append(value, rest[0])
+			p.at++
+			continue
+		}
+		c, wide, tail, err := strconv.UnquoteChar(rest, quote)
+		if err != nil || rest[1] >= '0' && rest[1] <= '9' {
+			p.fail("the escape is not known")
+		}
+		if wide || c < utf8.RuneSelf {
+			value = utf8.AppendRune(value, c)
+		} else {
+			value = append(value, byte(c)) // of \xHH
+		}
+		p.at = len(p.text) - len(tail)
+	}
+	p.at++
+	return &Type{Kind: Literal, Value: string(value)}
 }
 
 func (p *parser) number() *Type {
@@ -237,6 +270,8 @@ func (p *parser) named() *Type {
 		return &Type{Kind: Map, Key: args[0], Elem: args[1]}
 	case name == "table" && len(args) == 1:
 		return &Type{Kind: Array, Elem: args[0]}
+	case name == streamName && len(args) <= 1:
+		return &Type{Kind: Stream, Elem: append(args, &Type{})[0]}
 	case len(args) > 0:
 		p.fail(name + " has no type arguments")
 	case known:
@@ -282,7 +317,7 @@ func (p *parser) function() {
 	}
 }
 
-// table reads {name: T, name?: T, [K]: T}. With both names and a [K] it is any table.
+// table reads {name: T, name?: T, ["a name"]: T, [K]: T}. With both names and a [K] it is any table.
 func (p *parser) table() *Type {
 	p.at++
 	record, mapped := &Type{Kind: Record}, (*Type)(nil)
@@ -290,12 +325,20 @@ func (p *parser) table() *Type {
 		p.space()
 		if p.peek() == '[' {
 			p.at++
-			mapped = &Type{Kind: Map, Key: p.union()}
+			key := p.union()
 			p.want("]")
-			p.want(":")
-			mapped.Elem = p.union()
+			if name, ok := key.Value.(string); ok {
+				record.Fields = append(record.Fields, p.fieldType(name))
+			} else {
+				p.want(":")
+				mapped = &Type{Kind: Map, Key: key, Elem: p.union()}
+			}
 		} else {
-			record.Fields = append(record.Fields, p.field())
+			name := p.identifier()
+			if name == "" {
+				p.fail("the name of a field is required")
+			}
+			record.Fields = append(record.Fields, p.fieldType(name))
 		}
 		if !p.take(",") && !p.take(";") {
 			p.want("}")
@@ -312,12 +355,8 @@ func (p *parser) table() *Type {
 	}
 }
 
-// field reads name: T or name?: T.
-func (p *parser) field() Field {
-	name := p.identifier()
-	if name == "" {
-		p.fail("the name of a field is required")
-	}
+// fieldType reads the rest of a field: "?: T" or ": T".
+func (p *parser) fieldType(name string) Field {
 	optional := p.take("?")
 	p.want(":")
 	return Field{Name: name, Type: p.union(), Optional: optional}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hearthhost/hearth/signature"
 )
@@ -15,6 +16,17 @@ func texts(warnings []signature.Warning) (out []string) {
 		out = append(out, w.Text)
 	}
 	return out
+}
+
+func parse(comment string, params []string, variadic bool, types *signature.Types) (
+	*signature.Function, []signature.Warning,
+) {
+	return signature.Parse(signature.Comment{Text: comment, Params: params, Variadic: variadic}, types)
+}
+
+// parseTypes reads a file.
+func parseTypes(source string) (*signature.Types, []signature.Warning) {
+	return signature.ParseTypes(signature.Source{File: "x.lua", Text: source})
 }
 
 func TestParse(t *testing.T) {
@@ -68,7 +80,7 @@ func TestParse(t *testing.T) {
 		},
 		{
 			name: "twice", comment: "@param k integer\n@param k string", params: []string{"k"}, want: "(k: integer)",
-			warnings: []string{"@param: k has two annotations; the first one holds"},
+			warnings: []string{"@param: k has two annotations; the first one is used"},
 		},
 		{
 			name: "a type that does not end", comment: "@param k table<string", params: []string{"k"},
@@ -76,7 +88,7 @@ func TestParse(t *testing.T) {
 			warnings: []string{`@param: , is missing at ""`},
 		},
 		{
-			name: "undeclared", comment: "@param k Point", params: []string{"k"}, want: "(k: Point)",
+			name: "undeclared", comment: "@param k Point", params: []string{"k"}, want: "(k?: Point)",
 			warnings: []string{"@param: the type Point is not declared; it is any"},
 		},
 		{name: "unknown tag", comment: "@parm k integer", params: []string{"k"}, want: "(k)",
@@ -91,7 +103,7 @@ func TestParse(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, warnings := signature.Parse(c.comment, c.params, c.variadic, nil)
+			f, warnings := parse(c.comment, c.params, c.variadic, nil)
 			if got := f.String(); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
@@ -103,7 +115,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseDoc(t *testing.T) {
-	f, _ := signature.Parse("Adds to the total.\n@param k integer the amount\nIt is quick.\n"+
+	f, _ := parse("Adds to the total.\n@param k integer the amount\nIt is quick.\n"+
 		"@return integer sum the new total\n@deprecated", []string{"k"}, false, nil)
 	if want := "Adds to the total.\nIt is quick."; f.Doc != want {
 		t.Errorf("doc %q, want %q", f.Doc, want)
@@ -137,45 +149,6 @@ local Size = {
 ---| integer
 `
 
-func TestSchema(t *testing.T) {
-	types, warnings := signature.ParseTypes(shop)
-	if len(warnings) > 0 {
-		t.Fatal(warnings)
-	}
-	got, err := json.Marshal(types.Definitions(nil))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{
-		"Book": {"type":"object","title":"Book","required":["pages","name"],"properties":{
-			"pages":{"type":"integer"},"name":{"type":"string","description":"the label"},"price":{"type":"number"}}},
-		"Item": {"type":"object","title":"Item","description":"A thing in the shop.","required":["name"],"properties":{
-			"name":{"type":"string","description":"the label"},"price":{"type":"number"}}},
-		"Key": {"anyOf":[{"const":"a"},{"type":"integer"}]},
-		"Mode": {"enum":["fast","slow"]},
-		"Size": {"enum":[1,2,3]}}`
-	var a, b any
-	if err := json.Unmarshal(got, &a); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal([]byte(want), &b); err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(a, b) {
-		t.Errorf("got %s", got)
-	}
-	f, warnings := signature.Parse("@param b Book\n@param n Missing", []string{"b", "n"}, false, types)
-	if len(warnings) != 1 {
-		t.Errorf("warnings %v", warnings)
-	}
-	if ref := types.Schema(f.Params[0].Type, nil)["$ref"]; ref != "#/$defs/Book" {
-		t.Errorf("reference %v", ref)
-	}
-	if s := types.Schema(f.Params[1].Type, nil); len(s) != 0 {
-		t.Errorf("an undeclared type has the schema %v", s)
-	}
-}
-
 func TestParseTypesWarns(t *testing.T) {
 	for source, want := range map[string]string{
 		"---@field x integer":                           "@field belongs under a @class",
@@ -183,12 +156,12 @@ func TestParseTypesWarns(t *testing.T) {
 		"---@class string":                              "the type string exists already",
 		"---@class":                                     "the name of a type is required",
 		"---@enum E\nlocal x = 3":                       "@enum belongs above a table",
-		"---@enum E\nx = {f()}":                         `@enum: an item must be NAME = a text or a number, not "f()"`,
+		"---@enum E\nx = {f()}":                         `@enum: an item must be NAME = a text or a number, not "f()}"`,
 		"---@class A\n---@field x Nothing":              "the type Nothing is not declared; it is any",
 		"---@alias M {":                                 `the name of a field is required at ""`,
 		"---@class A: B\n---@class B: A\n---@field x ?": `a type is required at "?"`,
 	} {
-		_, warnings := signature.ParseTypes(source)
+		_, warnings := parseTypes(source)
 		if got := texts(warnings); len(got) != 1 || got[0] != want {
 			t.Errorf("%q: warnings %q, want %q", source, got, want)
 		}
@@ -203,16 +176,15 @@ func TestBounds(t *testing.T) {
 		"fields":       "---@class C\n" + numbered("---@field f%d string\n"),
 		"literals":     "---@enum E\nlocal e = {" + numbered("A%d = 1,") + "}",
 	} {
-		types, warnings := signature.ParseTypes(source)
+		types, warnings := parseTypes(source)
 		if len(warnings) == 0 || len(warnings) > 100 {
 			t.Errorf("%s: %d warnings", name, len(warnings))
 		}
-		fields, _ := types.Fields("C")
-		if n := len(types.Names()) + len(fields); n > 20_001 {
+		if n := types.Size(); n > 20_001 {
 			t.Errorf("%s: %d types and fields are kept", name, n)
 		}
 	}
-	f, warnings := signature.Parse("@param k "+strings.Repeat("a|", 5000)+"a", []string{"k"}, false, nil)
+	f, warnings := parse("@param k "+strings.Repeat("a|", 5000)+"a", []string{"k"}, false, nil)
 	if want := "(k?: any)"; f.String() != want || len(warnings) != 1 {
 		t.Errorf("got %s, %d warnings; want %s", f, len(warnings), want)
 	}
@@ -226,23 +198,47 @@ func numbered(format string) string {
 	return b.String()
 }
 
-// A signature that was printed is read as the same signature.
+// A type that was printed is read as the same type, and types and signatures survive JSON.
 func FuzzParse(f *testing.F) {
 	f.Add("@param k integer the amount\n@param b? {x: string[], y?: table<string, 'a'|3>}\n@return A.b-c|nil")
-	f.Add("@param k (A|B)?[]\n@param ... fun(x: integer): string")
+	f.Add("@param k (A|B)?[]\n@param ... fun(x: integer): string\n@param kwargs table<string, \"a\\\"b\">")
+	f.Add("@class A: B\n@field [\"a b\"] 'it\\'s'\n@class B: A\n" +
+		"@alias C C|D\n@alias D C?\n@return hearth.stream<C>, `x`")
 	f.Add(shop)
 	f.Fuzz(func(t *testing.T, text string) {
-		types, _ := signature.ParseTypes(text)
-		types.Definitions(nil)
-		first, _ := signature.Parse(text, []string{"k", "b"}, true, types)
-		for _, p := range first.Params {
-			if strings.ContainsAny(p.Type.String(), "\"") {
-				continue // quotes inside of texts have no escapes
+		if !utf8.ValidString(text) {
+			return // the reader of scripts replaces other bytes
+		}
+		var commented strings.Builder
+		for line := range strings.Lines(text) {
+			commented.WriteString("---" + line)
+		}
+		for _, source := range []string{text, commented.String()} {
+			types, _ := parseTypes(source)
+			sameJSON(t, types, new(signature.Types))
+			first, _ := parse(text, []string{"k", "b", "kwargs"}, true, types)
+			sameJSON(t, first, new(signature.Function))
+			for _, of := range first.Types() {
+				again, err := signature.ParseType(of.String())
+				if err != nil || !reflect.DeepEqual(again, of) {
+					t.Errorf("%s is read as %v, %v", of, again, err)
+				}
+				types.Nillable(of)
 			}
-			again, _ := signature.Parse("@param k "+p.Type.String(), []string{"k"}, false, types)
-			if got, want := again.Params[0].Type.String(), p.Type.String(); got != want {
-				t.Errorf("%s is read as %s", want, got)
-			}
+			types.Reachable(first.Types())
 		}
 	})
+}
+
+// sameJSON decodes the JSON of v into empty, and compares.
+func sameJSON(t *testing.T, v, empty any) {
+	t.Helper()
+	doc, err := json.Marshal(v)
+	if err == nil {
+		err = json.Unmarshal(doc, empty)
+	}
+	again, _ := json.Marshal(empty)
+	if err != nil || string(again) != string(doc) {
+		t.Errorf("%s is read as %s, %v", doc, again, err)
+	}
 }

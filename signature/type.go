@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -23,9 +24,10 @@ const (
 	Union        // one of several types (Of)
 	Literal      // one value (Value)
 	Named        // a class, an enum or an alias (Name)
+	Stream       // an item stream (Elem), as a result
 )
 
-// Type is the type of a parameter, a result or a field.
+// Type is the type of a parameter, a result or a field. It is immutable. Its JSON is its text, the result of String.
 type Type struct {
 	Kind      Kind
 	Key, Elem *Type
@@ -37,10 +39,10 @@ type Type struct {
 
 // Field is a named part of a table.
 type Field struct {
-	Name     string
-	Type     *Type
-	Optional bool
-	Doc      string
+	Name     string `json:"name"`
+	Type     *Type  `json:"type"`
+	Optional bool   `json:"optional,omitempty"`
+	Doc      string `json:"doc,omitempty"`
 }
 
 var basic = map[string]Kind{
@@ -48,6 +50,9 @@ var basic = map[string]Kind{
 	"string": String, "table": Table, "function": Any, "userdata": Any, "lightuserdata": Any, "thread": Any,
 	"self": Any,
 }
+
+// streamName is the name of the type of item streams, with the type of the items as its argument.
+const streamName = "hearth.stream"
 
 var names = [...]string{"any", "nil", "boolean", "integer", "number", "string", "table"}
 
@@ -64,7 +69,7 @@ func (t *Type) String() string {
 	case Record:
 		parts := make([]string, len(t.Fields))
 		for i, f := range t.Fields {
-			parts[i] = f.Name + mark(f.Optional) + ": " + f.Type.String()
+			parts[i] = fieldName(f.Name) + mark(f.Optional) + ": " + f.Type.String()
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case Union:
@@ -87,9 +92,20 @@ func (t *Type) String() string {
 		}
 	case Named:
 		return t.Name
+	case Stream:
+		return streamName + "<" + t.Elem.String() + ">"
 	default:
 		return names[t.Kind]
 	}
+}
+
+// fieldName returns the name of a field in a table type: name, or ["a name"].
+func fieldName(name string) string {
+	p := &parser{text: name}
+	if name != "" && p.identifier() == name {
+		return name
+	}
+	return "[" + strconv.Quote(name) + "]"
 }
 
 func mark(optional bool) string {
@@ -97,6 +113,28 @@ func mark(optional bool) string {
 		return "?"
 	}
 	return ""
+}
+
+// MarshalText returns the text of the type.
+func (t *Type) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads the text of a type. The error names the place.
+func (t *Type) UnmarshalText(text []byte) error {
+	read, err := ParseType(string(text))
+	if err == nil {
+		*t = *read
+	}
+	return err
+}
+
+// ParseType reads a type. The error names the place.
+func ParseType(text string) (*Type, error) {
+	left := maxCommentTypes
+	t, rest, err := parseType(text, &left)
+	if err == nil && strings.TrimSpace(rest) != "" {
+		err = errors.New("the type ends before " + strconv.Quote(clip(rest)))
+	}
+	return t, err
 }
 
 // optional returns T for the type T|nil, and nil for any other type.
@@ -110,8 +148,8 @@ func (t *Type) optional() *Type {
 	return &Type{Kind: Union, Of: t.Of[:len(t.Of)-1]}
 }
 
-// orNil returns the type t|nil.
-func (t *Type) orNil() *Type {
+// OrNil returns the type t|nil.
+func (t *Type) OrNil() *Type {
 	switch t.Kind {
 	case Any, Nil:
 		return t
@@ -125,15 +163,18 @@ func (t *Type) orNil() *Type {
 	}
 }
 
-// Nillable reports whether nil is a value of the type.
-func (t *Type) Nillable() bool {
-	if t.Kind == Union {
-		for _, of := range t.Of {
-			if of.Nillable() {
-				return true
-			}
+// walk calls f for a type and its parts.
+func (t *Type) walk(f func(*Type)) {
+	f(t)
+	for _, part := range [...]*Type{t.Key, t.Elem} {
+		if part != nil {
+			part.walk(f)
 		}
-		return false
 	}
-	return t.Kind == Any || t.Kind == Nil
+	for _, part := range t.Of {
+		part.walk(f)
+	}
+	for _, field := range t.Fields {
+		field.Type.walk(f)
+	}
 }

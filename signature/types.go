@@ -1,22 +1,67 @@
 package signature
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
+	"reflect"
 	"slices"
-	"strings"
 )
 
-// Types are the named types of a script.
+// Types are the named types of a program. They are immutable. A nil *Types has none. Their JSON is an object of
+// definitions by name.
 type Types struct {
-	byName map[string]*named
+	byName map[string]*Definition
 }
 
-// named is a class, an enum or an alias.
-type named struct {
-	doc     string
-	fields  []Field  // of a class
-	parents []string // of a class
-	is      *Type    // of an enum or alias; nil: a class
+// Definition is a class, an enum or an alias.
+type Definition struct {
+	Doc string `json:"doc,omitempty"`
+	// Type is the type for which an enum or alias stands. It is nil for a class.
+	Type *Type `json:"type,omitempty"`
+	// Fields are the fields of a class, with those of its parents.
+	Fields []Field `json:"fields,omitempty"`
+
+	parents  []string // of a class, until resolve
+	nillable bool     // see Types.Nillable
+}
+
+// NewTypes returns types with these definitions by name, which it owns. An alias that stands for itself, as in A = A|B,
+// is any afterwards. The error names the first name that no type can have.
+func NewTypes(definitions map[string]*Definition) (*Types, error) {
+	for _, name := range slices.Sorted(maps.Keys(definitions)) {
+		p := &parser{text: name}
+		_, isBasic := basic[name]
+		if name == "" || p.identifier() != name || isBasic || name == streamName {
+			return nil, fmt.Errorf("%q is not a name of a type", clip(name))
+		}
+		if definitions[name] == nil {
+			return nil, fmt.Errorf("the type %s has no definition", clip(name))
+		}
+		for i, f := range definitions[name].Fields {
+			definitions[name].Fields[i].Type = f.Type.orAny()
+		}
+	}
+	ts := &Types{byName: definitions}
+	ts.resolve()
+	return ts, nil
+}
+
+// MarshalJSON encodes the definitions by name.
+func (ts *Types) MarshalJSON() ([]byte, error) { return json.Marshal(ts.byName) }
+
+// UnmarshalJSON decodes definitions by name.
+func (ts *Types) UnmarshalJSON(doc []byte) error {
+	var definitions map[string]*Definition
+	if err := json.Unmarshal(doc, &definitions); err != nil {
+		return fmt.Errorf("reading named types: %w", err)
+	}
+	read, err := NewTypes(definitions)
+	if err != nil {
+		return fmt.Errorf("reading named types: %w", err)
+	}
+	*ts = *read
+	return nil
 }
 
 // Names returns the names in order.
@@ -27,274 +72,181 @@ func (ts *Types) Names() []string {
 	return slices.Sorted(maps.Keys(ts.byName))
 }
 
-// find returns a named type, or nil.
-func (ts *Types) find(name string) *named {
+// Find returns the definition of a name, or nil.
+func (ts *Types) Find(name string) *Definition {
 	if ts == nil {
 		return nil
 	}
 	return ts.byName[name]
 }
 
+// Nillable reports whether nil is a value of a type.
+func (ts *Types) Nillable(t *Type) bool {
+	switch t.Kind {
+	case Any, Nil:
+		return true
+	case Named:
+		d := ts.Find(t.Name)
+		return d == nil || d.nillable // an undeclared type is any
+	case Union:
+		return slices.ContainsFunc(t.Of, ts.Nillable)
+	}
+	return false
+}
+
+// Reachable returns the named types that types use, directly and through other named types. It returns nil for none.
+func (ts *Types) Reachable(types []*Type) *Types {
+	found := map[string]*Definition{}
+	var next []*Type
+	use := func(part *Type) {
+		if part.Kind != Named || found[part.Name] != nil {
+			return
+		}
+		d := ts.Find(part.Name)
+		if d == nil {
+			return
+		}
+		found[part.Name] = d
+		if d.Type != nil {
+			next = append(next, d.Type)
+		}
+		for _, f := range d.Fields {
+			next = append(next, f.Type)
+		}
+	}
+	for next = slices.Clone(types); len(next) > 0; {
+		t := next[len(next)-1]
+		next = next[:len(next)-1]
+		t.walk(use)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return &Types{byName: found}
+}
+
+// Size returns the number of types and their parts.
+func (ts *Types) Size() int {
+	n := 0
+	if ts == nil {
+		return n
+	}
+	for _, d := range ts.byName {
+		n++
+		if d.Type != nil {
+			n += d.Type.Size()
+		}
+		for _, f := range d.Fields {
+			n += f.Type.Size()
+		}
+	}
+	return n
+}
+
+// Size returns the number of parts of a type, itself included.
+func (t *Type) Size() int {
+	n := 0
+	t.walk(func(*Type) { n++ })
+	return n
+}
+
 // unknown returns the names in a type that are not declared.
-func (t *Type) unknown(ts *Types) (names []string) {
+func (ts *Types) unknown(t *Type) (names []string) {
 	t.walk(func(part *Type) {
-		if part.Kind == Named && ts.find(part.Name) == nil {
+		if part.Kind == Named && ts.Find(part.Name) == nil {
 			names = append(names, part.Name)
 		}
 	})
 	return names
 }
 
-// walk calls f for a type and its parts.
-func (t *Type) walk(f func(*Type)) {
-	f(t)
-	for _, part := range append([]*Type{t.Key, t.Elem}, t.Of...) {
-		if part != nil {
-			part.walk(f)
-		}
+// resolve completes the definitions: it adds the fields of parents, and makes aliases that stand for themselves any. It
+// returns the names of these aliases, and of the classes with too many fields, which become any table.
+func (ts *Types) resolve() (cyclic, tooLarge []string) {
+	visits := map[string]visit{}
+	for _, name := range ts.Names() {
+		ts.resolveAlias(name, visits, &cyclic)
 	}
-	for _, field := range t.Fields {
-		field.Type.walk(f)
-	}
-}
-
-// ParseTypes reads the @class, @field, @enum and @alias annotations in the source of a script.
-func ParseTypes(source string) (*Types, []Warning) {
-	r := &typeReader{types: &Types{byName: map[string]*named{}}, left: maxScriptTypes}
-	for line := range strings.Lines(source) {
-		r.line++
-		text, isComment := strings.CutPrefix(strings.TrimSpace(line), "--")
-		if !isComment {
-			r.code(line)
-			continue
-		}
-		r.comment(strings.TrimSpace(strings.TrimLeft(text, "-")))
-	}
-	r.check()
-	return r.types, r.warnings
-}
-
-type typeReader struct {
-	types    *Types
-	class    *named // whose @field lines are expected
-	alias    *named // whose | lines are expected
-	enum     *named // whose table is expected
-	inside   bool   // in the table of enum
-	doc      []string
-	line     int
-	left     int // number of types and declarations that may follow
-	warnings warnings
-	uses     []use
-}
-
-// use is a name in a type.
-type use struct {
-	line int
-	t    *Type
-}
-
-func (r *typeReader) warn(format string, args ...any) { r.warnings.add(r.line, format, args...) }
-
-func (r *typeReader) comment(text string) {
-	if rest, ok := strings.CutPrefix(text, "|"); ok && r.alias != nil {
-		r.alternative(strings.TrimSpace(strings.TrimLeft(rest, ">+ ")))
-		return
-	}
-	tag, rest, ok := annotation(text)
-	if !ok {
-		r.doc = append(r.doc, text)
-		return
-	}
-	switch tag {
-	case "class":
-		r.class = r.declare(rest)
-	case "field":
-		r.field(rest)
-	case "enum":
-		r.enum = r.declare(rest)
-		if r.enum != nil {
-			r.enum.is = &Type{Kind: Union}
-		}
-	case "alias":
-		r.aliasOf(rest)
-	}
-	r.doc = nil
-}
-
-// declare adds the type "Name" or "Name: Parent, Parent".
-func (r *typeReader) declare(rest string) *named {
-	r.class, r.alias, r.enum = nil, nil, nil
-	rest = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), "(exact)"))
-	p := &parser{text: rest}
-	name := p.identifier()
-	_, isBasic := basic[name]
-	switch r.left--; {
-	case r.left < 0:
-		r.warn("there are too many types")
-		return nil
-	case name == "":
-		r.warn("the name of a type is required")
-		return nil
-	case isBasic || r.types.byName[name] != nil:
-		r.warn("the type %s exists already", name)
-		return nil
-	}
-	n := &named{doc: strings.TrimSpace(strings.Join(r.doc, "\n"))}
-	for sep := ":"; p.take(sep); sep = "," {
-		p.space()
-		if parent := p.identifier(); parent != "" {
-			n.parents = append(n.parents, parent)
-		}
-	}
-	r.types.byName[name] = n
-	return n
-}
-
-// typeOf reads a type and returns the text behind it. A type that is not understood is any.
-func (r *typeReader) typeOf(text string) (*Type, string) {
-	t, rest, err := parseType(text, &r.left)
-	if err != nil {
-		r.warn("%v", err)
-		return &Type{}, ""
-	}
-	r.uses = append(r.uses, use{r.line, t})
-	return t, rest
-}
-
-// field reads "name type description" of the class above it.
-func (r *typeReader) field(rest string) {
-	if r.class == nil {
-		r.warn("@field belongs under a @class")
-		return
-	}
-	for _, scope := range []string{"private", "protected", "package"} {
-		if strings.HasPrefix(rest, scope+" ") {
-			return // callers do not see it
-		}
-	}
-	rest = strings.TrimSpace(strings.TrimPrefix(rest, "public "))
-	if strings.HasPrefix(rest, "[") {
-		return // further keys are allowed in any case
-	}
-	name, text, _ := strings.Cut(rest, " ")
-	name, optional := strings.CutSuffix(name, "?")
-	switch {
-	case name == "":
-		r.warn("@field: a name and a type are required")
-		return
-	case r.left <= 0:
-		r.warn("there are too many types")
-		return
-	}
-	t, behind := r.typeOf(text)
-	r.class.fields = append(r.class.fields,
-		Field{Name: name, Type: t, Optional: optional || t.Nillable(), Doc: description(behind)})
-}
-
-// aliasOf reads "Name type", or "Name" with the alternatives below it.
-func (r *typeReader) aliasOf(rest string) {
-	name, text, _ := strings.Cut(rest, " ")
-	n := r.declare(name)
-	if n == nil {
-		return
-	}
-	if strings.TrimSpace(text) == "" {
-		n.is, r.alias = &Type{Kind: Union}, n
-		return
-	}
-	n.is, _ = r.typeOf(text)
-}
-
-// alternative reads one line of an alias.
-func (r *typeReader) alternative(text string) {
-	t, _ := r.typeOf(text)
-	r.alias.is.Of = append(r.alias.is.Of, t)
-}
-
-// code reads a line of code: the values of an enum's table.
-func (r *typeReader) code(line string) {
-	r.class, r.alias, r.doc = nil, nil, nil
-	if r.enum == nil || strings.TrimSpace(line) == "" {
-		return
-	}
-	if !r.inside {
-		_, after, ok := strings.Cut(line, "{")
-		if !ok {
-			r.warn("@enum belongs above a table")
-			r.enum = nil
-			return
-		}
-		r.inside, line = true, after
-	}
-	body, _, end := strings.Cut(line, "}")
-	for _, item := range strings.FieldsFunc(body, func(c rune) bool { return c == ',' || c == ';' }) {
-		_, value, ok := strings.Cut(item, "=")
-		if item = strings.TrimSpace(item); item == "" || strings.HasPrefix(item, "--") {
-			continue
-		}
-		t, _, err := parseType(strings.TrimSpace(value), &r.left)
-		if !ok || err != nil || t.Kind != Literal {
-			r.warn("@enum: an item must be NAME = a text or a number, not %q", clip(item))
-			continue
-		}
-		r.enum.is.Of = append(r.enum.is.Of, t)
-	}
-	if end {
-		r.enum, r.inside = nil, false
-	}
-}
-
-// check completes the types. A type that is used and not declared is any.
-func (r *typeReader) check() {
-	for _, n := range r.types.byName {
-		if n.is != nil && n.is.Kind == Union && len(n.is.Of) < 2 {
-			if len(n.is.Of) == 0 {
-				n.is = &Type{}
-			} else {
-				n.is = n.is.Of[0]
+	left := maxScriptTypes
+	inherited := map[string][]Field{}
+	for _, name := range ts.Names() {
+		if d := ts.byName[name]; len(d.parents) > 0 {
+			fields, ok := ts.inherit(name, &left)
+			if !ok {
+				tooLarge = append(tooLarge, name)
+				fields, d.Type = nil, &Type{Kind: Table}
 			}
+			inherited[name] = fields
 		}
 	}
-	for _, u := range r.uses {
-		for _, name := range u.t.unknown(r.types) {
-			r.warnings.add(u.line, "the type %s is not declared; it is any", name)
-		}
+	for name, fields := range inherited { // now, because inherit reads the fields of each class alone
+		ts.byName[name].Fields, ts.byName[name].parents = fields, nil
 	}
+	return cyclic, tooLarge
 }
 
-// Is returns the type for which the name of an enum or alias stands, or nil for another name.
-func (ts *Types) Is(name string) *Type {
-	if n := ts.find(name); n != nil {
-		return n.is
+// visit is the progress of resolveAlias on a name.
+type visit uint8
+
+const (
+	unvisited visit = iota
+	entered
+	finished
+)
+
+// resolveAlias breaks the cycles of aliases on the way from a name, and enters which names are nillable.
+func (ts *Types) resolveAlias(name string, visits map[string]visit, cyclic *[]string) {
+	d := ts.byName[name]
+	if d == nil || d.Type == nil || visits[name] == finished {
+		return
 	}
-	return nil
+	if visits[name] == entered {
+		*cyclic = append(*cyclic, name)
+		d.Type, d.nillable = &Type{}, true
+		return
+	}
+	visits[name] = entered
+	parts := []*Type{d.Type}
+	if d.Type.Kind == Union {
+		parts = d.Type.Of
+	}
+	for _, part := range parts {
+		if part.Kind == Named {
+			ts.resolveAlias(part.Name, visits, cyclic)
+		}
+	}
+	d.nillable = ts.Nillable(d.Type)
+	visits[name] = finished
 }
 
-// Fields returns the fields of a class, those of its parents included, and whether name is a class.
-func (ts *Types) Fields(name string) ([]Field, bool) {
-	n := ts.find(name)
-	if n == nil || n.is != nil {
-		return nil, false
-	}
-	var fields []Field
-	seen, has := map[string]bool{}, map[string]bool{} // classes, fields
-	var collect func(name string)
-	collect = func(name string) {
-		n := ts.find(name)
-		if n == nil || n.is != nil || seen[name] {
-			return
+// inherit returns the fields of a class and of its parents. It decreases left by their number, and fails at 0.
+func (ts *Types) inherit(name string, left *int) (fields []Field, ok bool) {
+	classes, has := map[string]bool{}, map[string]bool{} // visited classes, names of fields
+	for next := []string{name}; len(next) > 0; {
+		d := ts.byName[next[0]]
+		if d == nil || d.Type != nil || classes[next[0]] {
+			next = next[1:]
+			continue
 		}
-		seen[name] = true
-		for _, f := range n.fields {
+		classes[next[0]] = true
+		for _, f := range d.Fields {
+			if *left--; *left < 0 {
+				return nil, false
+			}
 			if !has[f.Name] {
 				has[f.Name] = true
 				fields = append(fields, f)
 			}
 		}
-		for _, parent := range n.parents {
-			collect(parent)
-		}
+		next = append(slices.Clone(d.parents), next[1:]...)
 	}
-	collect(name)
 	return fields, true
+}
+
+// Equal reports whether the definitions are equal.
+func (ts *Types) Equal(other *Types) bool {
+	if ts == nil || other == nil {
+		return len(ts.Names()) == len(other.Names())
+	}
+	return reflect.DeepEqual(ts.byName, other.byName)
 }

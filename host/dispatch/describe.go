@@ -44,7 +44,7 @@ func (d *Dispatcher) describe(ctx context.Context, caller *object.Caller, id obj
 		return nil, err
 	}
 	shown := *full // a copy: the backend's description is shared
-	shown.ID, shown.Members = id, nil
+	shown.ID, shown.Members, shown.Warnings = id, nil, nil
 	instances := snap.Policy.Examples(caller, id)
 	permitted := func(allows func(id object.ID) bool) bool { return slices.ContainsFunc(instances, allows) }
 	for _, m := range full.Members {
@@ -65,6 +65,7 @@ func (d *Dispatcher) describe(ctx context.Context, caller *object.Caller, id obj
 		d.Hide(caller, id, "it has nothing that this principal may call")
 		return nil, ErrUnknown
 	}
+	shown.Types = shown.UsedTypes() // a type may be confidential if no member of this caller uses it
 	return &shown, nil
 }
 

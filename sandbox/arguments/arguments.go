@@ -1,13 +1,13 @@
 // Package arguments binds the arguments of a call to the parameters of a function, and checks them by its signature.
 //
 // Keyword arguments bind to parameters by name. Others go to a last parameter named kwargs, and are an error without
-// one. A function with ... takes any number of positional arguments, and other keyword arguments as a last table.
+// one. A function with ... takes any number of positional arguments. If no annotation declares the type of ..., it also
+// takes other keyword arguments, as a last table.
 package arguments
 
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/hearthhost/hearth/sandbox/lua"
@@ -15,25 +15,17 @@ import (
 	"github.com/hearthhost/hearth/signature"
 )
 
-// Binding is what calls of a function need of its signature. It is immutable and safe for concurrent use.
+// Binding is a signature, prepared for the calls of its function. It is immutable and safe for concurrent use.
 type Binding struct {
-	params    []signature.Param // without the instance and kwargs
-	keywords  bool              // the function has a last parameter kwargs
-	variadic  *signature.Type   // type of further arguments; nil: no further arguments
-	annotated bool
-	types     *signature.Types
-	floats    []bool // results that are sent as floats, see Floats
+	f      *signature.Function
+	types  *signature.Types
+	others *signature.Type // type of keyword arguments that are not parameters; nil: an error
+	floats []bool          // results that are sent as floats, see Floats
 }
-
-// keywordsName is the name of the parameter that receives other keyword arguments.
-const keywordsName = "kwargs"
 
 // New returns the binding of a signature, whose named types are types.
 func New(f *signature.Function, types *signature.Types) *Binding {
-	b := &Binding{params: f.Params, variadic: f.Variadic, annotated: f.Annotated, types: types}
-	if n := len(f.Params); n > 0 && f.Params[n-1].Name == keywordsName {
-		b.params, b.keywords = f.Params[:n-1], true
-	}
+	b := &Binding{f: f, types: types, others: f.Others()}
 	for i, r := range f.Returns {
 		if isNumber(r.Type) {
 			b.floats = append(b.floats, make([]bool, i+1-len(b.floats))...)
@@ -51,8 +43,8 @@ func isNumber(t *signature.Type) bool {
 	return t.Kind == signature.Number
 }
 
-// Mismatch is an argument that does not fit. The text names the argument, such as "order.items[2]: expected integer, got
-// string".
+// Mismatch is an argument that does not fit. The text names the argument, such as "order.items[2]: expected integer,
+// got string".
 type Mismatch string
 
 func (m Mismatch) Error() string { return string(m) }
@@ -71,15 +63,15 @@ type Binder struct {
 // Spend.
 func (b *Binding) Bind(r Binder, L *lua.Thread, base int, keywords *lua.Table) error {
 	n := L.Top() - base // positional arguments
-	if n > len(b.params) && b.variadic == nil {
-		return mismatch("takes %s, got %d", plural(len(b.params)), n)
+	if n > len(b.f.Params) && b.f.Variadic == nil {
+		return mismatch("takes %s, got %d", plural(len(b.f.Params)), n)
 	}
-	if keywords != nil {
-		if err := b.bindKeywords(r, L, base, n, keywords); err != nil {
+	if keywords != nil || n > len(b.f.Params) {
+		if err := b.place(r, L, base, n, keywords); err != nil {
 			return err
 		}
 	}
-	if !b.annotated {
+	if !b.f.Annotated {
 		return nil
 	}
 	return b.check(r, L, base, n, keywords)
@@ -96,79 +88,110 @@ func plural(n int) string {
 	}
 }
 
-// bindKeywords pushes the keyword arguments after n positional ones.
-func (b *Binding) bindKeywords(r Binder, L *lua.Thread, base, n int, keywords *lua.Table) error {
-	if err := r.Spend(keywords.Room()); err != nil {
+// place puts keyword arguments, and positional ones behind kwargs, in their positions. n arguments are positional.
+func (b *Binding) place(r Binder, L *lua.Thread, base, n int, keywords *lua.Table) error {
+	params := len(b.f.Params)
+	rest, err := b.named(r, L, base, n, keywords)
+	if err != nil {
 		return err
 	}
-	left, last := keywords.Count(), n
-	for i, p := range b.params {
+	if b.f.Keywords == nil {
+		if rest != nil {
+			L.Push(rest.Value())
+		}
+		return nil
+	}
+	if rest == nil && n <= params {
+		return nil
+	}
+	var further []lua.Value
+	for i := params; i < n; i++ {
+		further = append(further, L.Get(base+i+1))
+	}
+	if err := r.Spend(len(further)); err != nil {
+		return err
+	}
+	L.SetTop(base + params)
+	L.Push(lua.Nil)
+	if rest != nil {
+		L.Replace(base+params+1, rest.Value())
+	}
+	for _, v := range further {
+		L.Push(v)
+	}
+	return nil
+}
+
+// named pushes the keyword arguments that are parameters, after n positional ones. It returns a table of the others,
+// nil for none.
+func (b *Binding) named(r Binder, L *lua.Thread, base, n int, keywords *lua.Table) (*lua.Table, error) {
+	if keywords == nil {
+		return nil, nil
+	}
+	if err := r.Spend(keywords.Room() + len(b.f.Params)); err != nil {
+		return nil, err
+	}
+	others, last := keywords.Count(), n
+	for i, p := range b.f.Params {
 		if keywords.GetString(p.Name).IsNil() {
 			continue
 		}
 		if i < n {
-			return mismatch("%s is given twice: as argument %d and by name", p.Name, i+1)
+			return nil, mismatch("%s is given twice: as argument %d and by name", p.Name, i+1)
 		}
-		left--
+		others--
 		last = i + 1
 	}
-	if left > 0 && !b.keywords && b.variadic == nil {
-		return mismatch("no parameter %s; %s", values.Clip(b.unknown(keywords), maxShown), b.names())
+	if others > 0 && b.others == nil {
+		return nil, mismatch("no parameter %s; %s", values.Clip(b.unknown(keywords), maxShown), b.names())
 	}
 	for i := n; i < last; i++ {
-		v := keywords.GetString(b.params[i].Name)
+		v := keywords.GetString(b.f.Params[i].Name)
 		if v == r.Types.Null {
 			v = lua.Nil
 		}
 		L.Push(v)
 	}
-	if left == 0 {
-		return nil
+	if others == 0 || others == keywords.Count() {
+		if others == 0 {
+			keywords = nil
+		}
+		return keywords, nil
 	}
-	rest := keywords
-	if left < keywords.Count() {
-		rest = L.NewTable(0, left)
-		rest.SetMeta(keywords.Meta)
-		for k, v := range keywords.All() {
-			if !b.isParam(k) {
-				rest.Set(k, v)
-			}
+	rest := L.NewTable(0, others)
+	rest.SetMeta(keywords.Meta)
+	for k, v := range keywords.All() {
+		if !b.isParam(k) {
+			rest.Set(k, v)
 		}
 	}
-	if b.keywords {
-		for L.Top() < base+len(b.params) {
-			L.Push(lua.Nil)
-		}
-	}
-	L.Push(rest.Value())
-	return nil
+	return rest, nil
 }
 
 // isParam reports whether a keyword names a parameter.
 func (b *Binding) isParam(key lua.Value) bool {
 	name, _ := key.AsString()
-	return slices.ContainsFunc(b.params, func(p signature.Param) bool { return p.Name == name })
+	return slices.ContainsFunc(b.f.Params, func(p signature.Param) bool { return p.Name == name })
 }
 
-// unknown returns the first keyword, in order, that names no parameter.
+// unknown returns the first keyword in alphabetical order that names no parameter.
 func (b *Binding) unknown(keywords *lua.Table) string {
-	var all []string
+	first, found := "", false
 	for k := range keywords.All() {
-		if name, _ := k.AsString(); !b.isParam(k) {
-			all = append(all, name)
+		if name, _ := k.AsString(); !b.isParam(k) && (!found || name < first) {
+			first, found = name, true
 		}
 	}
-	sort.Strings(all)
-	return all[0]
+	return first
 }
 
 // names lists the parameters for a message.
 func (b *Binding) names() string {
-	if len(b.params) == 0 {
+	if len(b.f.Params) == 0 {
 		return "it has no parameters"
 	}
-	all := make([]string, len(b.params))
-	for i, p := range b.params {
+	all := make([]string, len(b.f.Params))
+	for i, p := range b.f.Params {
 		all[i] = p.Name
 	}
 	return "the parameters are " + values.Clip(strings.Join(all, ", "), 5*maxShown)
@@ -181,7 +204,7 @@ const maxShown = 40
 func (b *Binding) check(r Binder, L *lua.Thread, base, n int, keywords *lua.Table) error {
 	c := checker{Binder: r, named: b.types}
 	given := L.Top() - base
-	for i, p := range b.params {
+	for i, p := range b.f.Params {
 		switch {
 		case i < given && !L.Get(base+i+1).IsNil():
 			if err := c.value(L.Get(base+i+1), p.Type, path{name: p.Name}); err != nil {
@@ -194,12 +217,26 @@ func (b *Binding) check(r Binder, L *lua.Thread, base, n int, keywords *lua.Tabl
 			return mismatch("%s: expected %s, got nothing", p.Name, p.Type)
 		}
 	}
-	if b.variadic == nil || b.keywords {
+	at := len(b.f.Params)
+	if k := b.f.Keywords; k != nil {
+		if rest := L.Get(base + at + 1).AsTable(); at < given && rest != nil && k.Type.Kind != signature.Any {
+			for name, v := range rest.All() {
+				if err := c.part(v, k.Type, path{key: name}); err != nil {
+					return err
+				}
+			}
+		}
+		at++
+	}
+	if b.f.Variadic == nil || b.f.Variadic.Type.Kind == signature.Any {
 		return nil
 	}
-	for i := len(b.params); i < given; i++ {
-		at := path{name: fmt.Sprintf("argument %d", i+1)}
-		if err := c.value(L.Get(base+i+1), b.variadic, at); err != nil {
+	for ; at < given; at++ {
+		v := L.Get(base + at + 1)
+		if v.IsNil() && b.f.Variadic.Optional {
+			continue
+		}
+		if err := c.value(v, b.f.Variadic.Type, path{index: at + 1}); err != nil {
 			return err
 		}
 	}
@@ -208,15 +245,15 @@ func (b *Binding) check(r Binder, L *lua.Thread, base, n int, keywords *lua.Tabl
 
 // CheckValue checks the value of an attribute that is set.
 func (b *Binding) CheckValue(r Binder, v lua.Value) error {
-	if !b.annotated || len(b.params) == 0 {
+	if !b.f.Annotated || len(b.f.Params) == 0 || v.IsNil() && b.f.Params[0].Optional {
 		return nil
 	}
 	c := checker{Binder: r, named: b.types}
-	return c.value(v, b.params[0].Type, path{name: "the value"})
+	return c.value(v, b.f.Params[0].Type, path{name: "the value"})
 }
 
-// Floats makes floats of the results on the stack that are declared as numbers. Others are sent as integers if they have
-// no fraction.
+// Floats makes floats of the results on the stack that are declared as numbers. Others are sent as integers if they
+// have no fraction.
 func (b *Binding) Floats(types *values.Types, L *lua.Thread) {
 	for i := range min(len(b.floats), L.Top()) {
 		f, ok := L.Get(i + 1).AsNumber()

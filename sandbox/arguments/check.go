@@ -1,6 +1,7 @@
 package arguments
 
 import (
+	"errors"
 	"math"
 	"math/big"
 	"strconv"
@@ -15,26 +16,26 @@ import (
 type checker struct {
 	Binder
 	named *signature.Types
+	// quiet is the number of unions whose alternatives are tried. A value that does not fit is then errQuiet, which has
+	// no text.
+	quiet int
 }
 
-// path is the position of a value, for messages: a parameter's name, or a part of the value at outer.
+// errQuiet is the error of a value that does not fit while the checker is quiet.
+var errQuiet = errors.New("the value does not fit")
+
+// path is the position of a value, for messages: a parameter, or a part of the value at outer.
 type path struct {
 	outer *path
-	name  string
-	index int // of an element, from 1; 0 for a field
+	name  string    // of a parameter or a field; "": see key
+	key   lua.Value // of an entry, if name is "" and index is 0
+	index int       // of an element or an argument, from 1
 }
 
 func (p *path) String() string {
 	var parts []string
 	for ; p != nil; p = p.outer {
-		text := values.Clip(p.name, maxShown)
-		switch {
-		case p.index > 0:
-			text = "[" + strconv.Itoa(p.index) + "]"
-		case p.outer != nil:
-			text = "." + text
-		}
-		if parts = append(parts, text); len(parts) == maxPath {
+		if parts = append(parts, p.part()); len(parts) == maxPath {
 			parts = append(parts, "…")
 			break
 		}
@@ -46,6 +47,28 @@ func (p *path) String() string {
 	return b.String()
 }
 
+// part returns the last part of a path.
+func (p *path) part() string {
+	if p.index > 0 {
+		if p.outer == nil {
+			return "argument " + strconv.Itoa(p.index)
+		}
+		return "[" + strconv.Itoa(p.index) + "]"
+	}
+	text := p.name
+	if text == "" {
+		if f, ok := p.key.AsNumber(); ok {
+			return "[" + lua.FormatNumber(f) + "]"
+		}
+		text, _ = p.key.AsString()
+	}
+	text = values.Clip(text, maxShown)
+	if p.outer != nil {
+		return "." + text
+	}
+	return text
+}
+
 // maxPath bounds the parts of a path in a message.
 const maxPath = 10
 
@@ -54,24 +77,22 @@ const checkSteps = 4
 
 // value checks a value, which is not absent.
 func (c *checker) value(v lua.Value, t *signature.Type, at path) error {
-	if t.Kind == signature.Any {
+	if t.Kind == signature.Any || t.Kind == signature.Stream {
 		return nil
 	}
 	if err := c.Spend(checkSteps); err != nil {
 		return err
 	}
 	switch t.Kind {
-	case signature.Any:
-		return nil
 	case signature.Named:
-		if is := c.named.Is(t.Name); is != nil {
-			return c.value(v, is, at)
-		}
-		fields, ok := c.named.Fields(t.Name)
-		if !ok {
+		d := c.named.Find(t.Name)
+		switch {
+		case d == nil:
 			return nil // not declared: any
+		case d.Type != nil:
+			return c.value(v, d.Type, at)
 		}
-		return c.record(v, t, fields, at)
+		return c.record(v, t, d.Fields, at)
 	case signature.Record:
 		return c.record(v, t, t.Fields, at)
 	case signature.Array:
@@ -80,8 +101,8 @@ func (c *checker) value(v lua.Value, t *signature.Type, at path) error {
 		return c.entries(v, t, at)
 	case signature.Union:
 		return c.union(v, t, at)
-	case signature.Nil, signature.Boolean, signature.Integer, signature.Number, signature.String, signature.Table,
-		signature.Literal:
+	case signature.Any, signature.Stream, signature.Nil, signature.Boolean, signature.Integer, signature.Number,
+		signature.String, signature.Table, signature.Literal:
 		if !c.basic(v, t) {
 			return c.mismatch(v, t, at)
 		}
@@ -89,22 +110,41 @@ func (c *checker) value(v lua.Value, t *signature.Type, at path) error {
 	return nil
 }
 
+// mismatch returns the error for a value that is not of a type.
 func (c *checker) mismatch(v lua.Value, t *signature.Type, at path) error {
-	return mismatch("%s: expected %s, got %s", at.String(), values.Clip(t.String(), 5*maxShown), c.got(v))
+	if c.quiet > 0 {
+		return errQuiet
+	}
+	return mismatch("%s: expected %s, got %s", at.String(), values.Clip(t.String(), 5*maxShown), c.got(v, t))
 }
 
-// got describes a value that does not fit.
-func (c *checker) got(v lua.Value) string {
-	if text, ok := v.AsString(); ok {
-		return "string " + strconv.Quote(values.Clip(text, maxShown))
+// got describes a value that is not of type t. A text may be confidential. It is shown only if t allows certain texts.
+func (c *checker) got(v lua.Value, t *signature.Type) string {
+	if text, ok := v.AsString(); ok && c.literals(t, 0) {
+		return strconv.Quote(values.Clip(text, maxShown))
 	}
 	if f, ok := v.AsNumber(); ok {
 		return "number " + lua.FormatNumber(f)
 	}
-	if v == c.Types.Null {
+	if c.null(v) {
 		return "None"
 	}
 	return c.Types.TypeName(v)
+}
+
+// literals reports whether literal texts are among the alternatives of a type.
+func (c *checker) literals(t *signature.Type, depth int) bool {
+	switch t.Kind {
+	case signature.Literal:
+		_, ok := t.Value.(string)
+		return ok
+	case signature.Named:
+		d := c.named.Find(t.Name)
+		return depth < maxPath && d != nil && d.Type != nil && c.literals(d.Type, depth+1)
+	case signature.Union:
+		return len(t.Of) > 0 && c.literals(t.Of[0], depth)
+	}
+	return false
 }
 
 // basic reports whether a value is of a type without parts.
@@ -145,27 +185,38 @@ func (c *checker) basic(v lua.Value, t *signature.Type) bool {
 
 func (c *checker) null(v lua.Value) bool { return v.IsNil() || v == c.Types.Null }
 
-// union checks that a value is of one of several types.
+// union checks that a value is of one of several types. If one of them has parts that the value could have, its error
+// names the wrong part.
 func (c *checker) union(v lua.Value, t *signature.Type, at path) error {
-	var last error
-	parts := 0 // types with parts that v could be
+	var parts []*signature.Type // with parts
+	c.quiet++
 	for _, of := range t.Of {
 		err := c.value(v, of, at)
-		if err == nil {
-			return nil
-		}
-		if _, ok := err.(Mismatch); !ok { //nolint:errorlint // Spend's errors are passed on
+		if err == nil || !errors.Is(err, errQuiet) { // it is of this type, or a limit is exceeded
+			c.quiet--
 			return err
 		}
-		if of.Kind >= signature.Array && of.Kind != signature.Literal && v.AsTable() != nil {
-			last = err
-			parts++
+		if c.quiet == 1 && c.hasParts(of) && v.AsTable() != nil {
+			parts = append(parts, of)
 		}
 	}
-	if parts == 1 { // its message names the part
-		return last
+	c.quiet--
+	if len(parts) == 1 {
+		return c.value(v, parts[0], at)
 	}
 	return c.mismatch(v, t, at)
+}
+
+// hasParts reports whether values of a type are tables with declared parts.
+func (c *checker) hasParts(t *signature.Type) bool {
+	if t.Kind == signature.Named {
+		d := c.named.Find(t.Name)
+		if d == nil || d.Type == nil {
+			return d != nil
+		}
+		t = d.Type
+	}
+	return t.Kind == signature.Array || t.Kind == signature.Map || t.Kind == signature.Record
 }
 
 // array checks a table of items. A dict is not an array unless it is empty.
@@ -173,6 +224,9 @@ func (c *checker) array(v lua.Value, t *signature.Type, at path) error {
 	table := v.AsTable()
 	if table == nil || c.Types.Mark(table) == "dict" && table.Count() > 0 {
 		return c.mismatch(v, t, at)
+	}
+	if t.Elem.Kind == signature.Any {
+		return nil
 	}
 	for i := range table.Len() {
 		if err := c.part(table.GetInt(i+1), t.Elem, path{outer: &at, index: i + 1}); err != nil {
@@ -188,14 +242,14 @@ func (c *checker) entries(v lua.Value, t *signature.Type, at path) error {
 	if table == nil || c.Types.Mark(table) != "dict" && table.Len() > 0 && t.Key.Kind == signature.String {
 		return c.mismatch(v, t, at)
 	}
+	if t.Key.Kind == signature.Any && t.Elem.Kind == signature.Any {
+		return nil
+	}
+	if err := c.Spend(table.Room()); err != nil {
+		return err
+	}
 	for k, e := range table.All() {
-		name := c.Types.TypeName(k)
-		if text, ok := k.AsString(); ok {
-			name = text
-		} else if f, ok := k.AsNumber(); ok {
-			name = lua.FormatNumber(f)
-		}
-		inner := path{outer: &at, name: name}
+		inner := path{outer: &at, key: k}
 		if err := c.part(k, t.Key, inner); err != nil {
 			return err
 		}
@@ -209,15 +263,22 @@ func (c *checker) entries(v lua.Value, t *signature.Type, at path) error {
 // record checks a table with named fields. It may have further ones.
 func (c *checker) record(v lua.Value, t *signature.Type, fields []signature.Field, at path) error {
 	table := v.AsTable()
-	if table == nil {
+	if table == nil || c.Types.IsSequence(table) && table.Len() > 0 {
 		return c.mismatch(v, t, at)
 	}
-	for _, f := range fields {
+	if err := c.Spend(len(fields)); err != nil {
+		return err
+	}
+	for i := range fields {
+		f := &fields[i]
 		inner := path{outer: &at, name: f.Name}
 		e := table.GetString(f.Name)
 		switch {
-		case c.null(e) && (f.Optional || f.Type.Nillable()):
-		case e.IsNil():
+		case c.null(e) && f.Optional:
+		case e.IsNil() && !c.named.Nillable(f.Type):
+			if c.quiet > 0 {
+				return errQuiet
+			}
 			return mismatch("%s: expected %s, got nothing", inner.String(), f.Type)
 		default:
 			if err := c.part(e, f.Type, inner); err != nil {
@@ -230,7 +291,7 @@ func (c *checker) record(v lua.Value, t *signature.Type, fields []signature.Fiel
 
 // part checks a value in a table, in which hearth.null is an absent value.
 func (c *checker) part(v lua.Value, t *signature.Type, at path) error {
-	if v == c.Types.Null && t.Nillable() {
+	if c.null(v) && c.named.Nillable(t) {
 		return nil
 	}
 	return c.value(v, t, at)

@@ -15,8 +15,8 @@ import (
 //
 // ForValues collects values.
 //
-// ForCall receives two values. It pushes the positional arguments on the Lua stack one by one. [Builder.Keywords] has the
-// keyword arguments.
+// ForCall receives two values. It pushes the positional arguments on the Lua stack one by one. [Builder.Keywords] has
+// the keyword arguments.
 //
 // ForBatch receives the list of a batch's calls, and a dict, which it ignores.
 type Builder struct {

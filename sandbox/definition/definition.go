@@ -4,7 +4,6 @@
 package definition
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -226,26 +225,26 @@ func (r *Reader) defineSection(d *Definition, section string) error {
 	return nil
 }
 
-// Describe returns the description of an object. The documentation of its members is in the comments of the source.
-// source returns the source of a file.
-func (r *Reader) Describe(d *Definition, source func(file string) []byte) *object.Description {
+// Describe returns the description of an object. The documentation and the signatures of its members are those of the
+// comments above their functions.
+func (r *Reader) Describe(d *Definition, signatures *Signatures) *object.Description {
 	out := &object.Description{ID: r.config.ID, Doc: d.Doc, Instance: d.Mode, Once: d.Once,
 		Members: make([]object.Member, 0, len(d.Members))}
-	docs := NewSignatures(source)
 	for name, m := range d.Members {
 		member := object.Member{
 			Name: name, Method: m.Method != nil, Oneway: m.Oneway, Get: m.Get != nil, Set: m.Set != nil,
 		}
 		for _, fn := range []*lua.Function{m.Method, m.Get, m.Set} {
-			if fn == nil {
-				continue
+			if fn != nil {
+				signatures.describe(&member, fn)
 			}
-			doc, text := docs.text(fn, fn == m.Method)
-			member.Doc, member.Signature = cmp.Or(member.Doc, doc), cmp.Or(member.Signature, text)
 		}
 		out.Members = append(out.Members, member)
 	}
 	sort.Slice(out.Members, func(i, j int) bool { return out.Members[i].Name < out.Members[j].Name })
+	out.Types = signatures.Types()
+	out.Types = out.UsedTypes()
+	out.Warnings = signatures.Warnings()
 	return out
 }
 

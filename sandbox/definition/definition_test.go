@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/definition"
@@ -38,7 +39,8 @@ func read(t *testing.T, source string) (*object.Description, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.Describe(d, func(string) []byte { return []byte(source) }), nil
+	files := []string{"acme/x.lua"}
+	return r.Describe(d, definition.NewSignatures(func(string) []byte { return []byte(source) }, files)), nil
 }
 
 func TestDescribe(t *testing.T) {
@@ -76,7 +78,53 @@ return X`)
 			{Name: "total", Doc: "The total.", Signature: "number?", Get: true, Set: true},
 		},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(object.Member{}, "Function", "Value")); diff != "" {
+		t.Error(diff)
+	}
+	for _, m := range got.Members {
+		if m.Method && m.Function.String() != m.Signature || m.Get && m.Value.String() != m.Signature {
+			t.Errorf("%s has the signature %s, and the types %v, %v", m.Name, m.Signature, m.Function, m.Value)
+		}
+	}
+}
+
+// TestWarnings describes an object with wrong annotations.
+func TestWarnings(t *testing.T) {
+	got, err := read(t, `local X = hearth.object {}
+---
+-- Adds n.
+---@param m integer
+---@param n Missing
+---@param n integer
+---@retrun integer
+function X.expose:add(n) end
+--[[
+Adds.
+@param n table<string
+]]
+function X.expose:sub(n) end
+---@class A
+---@class A
+---@field x B
+---@alias L L
+---@enum E
+local E = { 1 + 2 }
+return X`)
+	want := []string{
+		"acme/x.lua:4: @param: the function has no parameter m",
+		"acme/x.lua:5: @param: the type Missing is not declared; it is any",
+		"acme/x.lua:6: @param: n has two annotations; the first one is used",
+		"acme/x.lua:7: @retrun is not known",
+		`acme/x.lua:11: @param: , is missing at ""`,
+		"acme/x.lua:15: the type A exists already",
+		"acme/x.lua:16: @field belongs under a @class",
+		"acme/x.lua:17: the type L stands for itself; it is any",
+		`acme/x.lua:19: @enum: an item must be NAME = a text or a number, not "1 + 2 }"`,
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got.Warnings); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -89,6 +89,7 @@ const headBytes = 4 + 1 + 8
 const (
 	MaxDescribedBytes = 1 << 20
 	MaxMembers        = 1000
+	MaxTypes          = 50_000 // parts of types in the signatures of a description
 )
 
 // MaxRunning bounds the requests in one Pong.

@@ -7,6 +7,7 @@ package modules
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -54,6 +55,20 @@ func (l *Library) Source(file string) []byte {
 		}
 	}
 	return nil
+}
+
+// Files returns the files of the modules that were compiled, in order.
+func (l *Library) Files() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var files []string
+	for _, m := range l.modules {
+		if m.proto != nil {
+			files = append(files, m.file)
+		}
+	}
+	slices.Sort(files)
+	return files
 }
 
 // Compile compiles source. most is the limit of its length in bytes. It takes time in proportion to the length.

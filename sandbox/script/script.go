@@ -75,6 +75,9 @@ func (v *Version) Describe(doc []byte) (*object.Description, error) {
 	if len(d.Members) > link.MaxMembers {
 		return nil, fmt.Errorf("reading the description of %s: more than %d members", v.ID, link.MaxMembers)
 	}
+	if n := d.SignatureSize(); n > link.MaxTypes {
+		return nil, fmt.Errorf("reading the description of %s: more than %d types", v.ID, link.MaxTypes)
+	}
 	d.ID = v.ID
 	v.described.Store(d)
 	return d, nil

@@ -6,7 +6,7 @@ local Greeter = hearth.object {
   instance = "call",
 }
 
---- Greets somebody.
+--- Returns a greeting.
 ---@param name string
 ---@param greeting? string the word to begin with, "Hello" if not given
 ---@return string

@@ -84,6 +84,11 @@ func (o *objectVersion) load(ctx context.Context, cfg sandbox.Config) {
 func describe(prog *sandbox.Program) ([]byte, error) {
 	d := prog.Description()
 	doc, err := json.Marshal(d)
+	if err == nil && (len(doc) > MaxDescribedBytes || d.SignatureSize() > link.MaxTypes) {
+		short := d.WithoutSignatures()
+		short.Warnings = []string{"the signatures are too large to be described; calls are checked by them"}
+		doc, err = json.Marshal(short)
+	}
 	if err == nil && len(doc) > MaxDescribedBytes {
 		err = object.Errorf(object.CodeUnavailable,
 			"%s does not load: its description takes %d KiB, at most %d are allowed; "+
