@@ -1270,6 +1270,7 @@ var edges = []edge{
 			"host/advice",
 			"host/backend",
 			"host/builtin",
+			"host/credential",
 			"host/dispatch",
 			"host/fault",
 			"host/folder",
