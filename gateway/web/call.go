@@ -19,6 +19,10 @@ import (
 
 // route serves a request of an identified caller.
 func (e *exchange) route(path []string) {
+	if len(path) == 2 && path[0] == "v1" && path[1] == "session" {
+		e.serveSession()
+		return
+	}
 	if len(path) < 2 || path[0] != "v1" || path[1] != "objects" {
 		e.problem(http.StatusNotFound, object.Errorf(object.CodeNotFound, "no such path"))
 		return
@@ -76,13 +80,17 @@ func (e *exchange) member(id object.ID, name object.Method) {
 			return
 		}
 	}
-	r.Session = e.s.cfg.Dispatcher.NewSession()
-	r.Session.SetPrincipal(e.caller.Principal)
-	if c.Kind == object.Invoke && !r.Truncated && e.oneway(c) {
-		e.background(&r)
+	var end func()
+	var err error
+	if r.Session, end, err = e.session(); err != nil {
+		e.fail(err)
 		return
 	}
-	defer r.Session.End()
+	if c.Kind == object.Invoke && !r.Truncated && e.oneway(c) {
+		e.background(&r, end)
+		return
+	}
+	defer end()
 	reply, err := e.s.cfg.Dispatcher.Do(e.ctx, &r)
 	e.answer(&r, reply, err)
 }
@@ -150,14 +158,14 @@ func (e *exchange) oneway(c *object.Call) bool {
 	return ok && about.Members[i].Oneway
 }
 
-// background starts a oneway call and answers when it is in the object's queue.
-func (e *exchange) background(r *dispatch.Request) {
+// background starts a oneway call, after which it calls end, and answers when it is in the object's queue.
+func (e *exchange) background(r *dispatch.Request, end func()) {
 	r.Oneway = true
 	r.Payload = slices.Clone(r.Payload)
 	size := len(r.Payload) + admit.OnewayBytes
 	account := e.held.Account
 	if err := account.Acquire(size); err != nil {
-		r.Session.End()
+		end()
 		e.fail(e.s.cfg.Shares.Exhausted(err))
 		return
 	}
@@ -165,7 +173,7 @@ func (e *exchange) background(r *dispatch.Request) {
 	case e.conn.oneways <- struct{}{}:
 	case <-e.ctx.Done():
 		account.Release(size)
-		r.Session.End()
+		end()
 		panic(http.ErrAbortHandler)
 	}
 	s, conn, path := e.s, e.conn, e.r.URL.Path
@@ -178,7 +186,7 @@ func (e *exchange) background(r *dispatch.Request) {
 		}
 		account.Release(size)
 		<-conn.oneways
-		r.Session.End()
+		end()
 		s.serving.Done()
 		failed <- err
 	})

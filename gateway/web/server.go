@@ -75,7 +75,8 @@ type Server struct {
 	base    context.Context // of all requests; ends with Cut
 	cut     context.CancelCauseFunc
 
-	serving sync.WaitGroup // accept loops and connections
+	sessions sessions
+	serving  sync.WaitGroup // accept loops and connections
 
 	mu              sync.Mutex // guards the fields below
 	listeners       []*listener
@@ -151,6 +152,7 @@ func (s *Server) Done() <-chan struct{} {
 	done := make(chan struct{})
 	go func() { // ends with the last connection, which the host's drain waits for
 		s.serving.Wait()
+		s.sessions.endAll()
 		close(done)
 	}()
 	return done

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -314,5 +315,105 @@ func TestUnidentified(t *testing.T) {
 	f = serve(t, "", rules)
 	if a := f.do(t, "POST", "/v1/objects/acme.echo/nothing", "", "Authorization", "Bearer x"); a.status != 401 {
 		t.Errorf("credentials that nothing checks: %v", a)
+	}
+}
+
+func TestStreams(t *testing.T) {
+	f := serve(t, "", rules)
+	const path = "/v1/objects/acme.echo/"
+	a := f.do(t, "POST", path+"count", "[3]")
+	if a.status != 200 || a.body != "1\n2\n3\n" || a.header.Get("Content-Type") != "application/x-ndjson" {
+		t.Errorf("NDJSON: %v", a)
+	}
+	a = f.do(t, "POST", path+"count", "[2]", "Accept", "text/event-stream")
+	if a.status != 200 || a.body != "data: 1\n\ndata: 2\n\nevent: end\ndata:\n\n" ||
+		a.header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("events: %v", a)
+	}
+	for accept, want := range map[string]string{
+		"": "1\n" + `{"type":"urn:hearth:problem:raised","title":"Internal Server Error","status":500,` +
+			`"detail":"no more","executed":"yes","class":"ValueError"}` + "\n",
+		"text/event-stream": "data: 1\n\nevent: error\ndata: " +
+			`{"type":"urn:hearth:problem:raised","title":"Internal Server Error","status":500,` +
+			`"detail":"no more","executed":"yes","class":"ValueError"}` + "\n\n",
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", f.url+path+"broken", strings.NewReader("[1]"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Accept", accept)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(b) != want || err == nil {
+			t.Errorf("a stream that fails: %q, %v; want %q and an error of the connection", b, err, want)
+		}
+	}
+}
+
+// TestStreamClientGone ends a request in the middle of a stream. The stream is closed.
+func TestStreamClientGone(t *testing.T) {
+	f := serve(t, "", rules)
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, "POST", f.url+"/v1/objects/acme.echo/endless", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(resp.Body, make([]byte, 4)); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.host.Status().Streams; n != 1 {
+		t.Errorf("%d open streams, want 1", n)
+	}
+	cancel()
+	resp.Body.Close()
+	for f.host.Status().Streams != 0 { // the test's time limit ends the wait
+		runtime.Gosched()
+	}
+}
+
+func TestSessions(t *testing.T) {
+	f := serve(t, "", rules)
+	next := func(token string) answer {
+		return f.do(t, "POST", "/v1/objects/acme.session/next", "", "Hearth-Session", token)
+	}
+	for range 2 {
+		if a := next(""); a.body != "1" {
+			t.Errorf("without a session: %v, want a new instance", a)
+		}
+	}
+	first, second := "", ""
+	for _, token := range []*string{&first, &second} {
+		a := f.do(t, "POST", "/v1/session", "")
+		if *token = a.header.Get("Hearth-Session"); a.status != 204 || len(*token) < 26 {
+			t.Fatalf("new session: %v", a)
+		}
+	}
+	for i, token := range []string{first, first, second, first} {
+		if a := next(token); a.body != []string{"1", "2", "1", "3"}[i] {
+			t.Errorf("call %d: %v", i, a)
+		}
+	}
+	if a := f.do(t, "DELETE", "/v1/session", "", "Hearth-Session", first); a.status != 204 {
+		t.Errorf("end of a session: %v", a)
+	}
+	for _, token := range []string{first, "guess", strings.Repeat("x", 1000)} {
+		if a := next(token); a.status != 404 || !strings.HasPrefix(a.problem(t), "not_found no") {
+			t.Errorf("session %.10q: %v", token, a)
+		}
+	}
+	for range 63 {
+		f.do(t, "POST", "/v1/session", "")
+	}
+	if a := f.do(t, "POST", "/v1/session", ""); a.status != 429 || a.header.Get("Retry-After") == "" {
+		t.Errorf("too many sessions: %v", a)
 	}
 }
