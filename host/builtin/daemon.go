@@ -1,6 +1,7 @@
 package builtin
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,7 +98,7 @@ func daemonDescribe(c *invocation, args []any) (any, error) {
 	}
 	members := []any{}
 	for _, m := range d.Members {
-		members = append(members, map[string]any{
+		member := map[string]any{
 			"name":      string(m.Name),
 			"doc":       m.Doc,
 			"method":    m.Method,
@@ -105,16 +106,36 @@ func daemonDescribe(c *invocation, args []any) (any, error) {
 			"get":       m.Get,
 			"set":       m.Set,
 			"signature": m.Signature,
-		})
+		}
+		if m.Function != nil {
+			member["function"] = plain(m.Function)
+		}
+		if m.Value != nil {
+			member["value"] = m.Value.String()
+		}
+		members = append(members, member)
 	}
 	out := map[string]any{"id": string(d.ID), "doc": d.Doc, "instance": string(d.Instance), "members": members}
 	if d.Once {
 		out["once"] = true
 	}
+	if d.Types != nil {
+		out["types"] = plain(d.Types)
+	}
 	if refused := c.refusal(d); refused != "" {
 		out["refused"] = refused
 	}
 	return out, nil
+}
+
+// plain returns the JSON of a signature, or of named types, as values. Both have a JSON without numbers.
+func plain(v any) any {
+	doc, err := json.Marshal(v)
+	var out any
+	if err != nil || json.Unmarshal(doc, &out) != nil {
+		return nil
+	}
+	return out
 }
 
 // Bounds on the result of daemonRefused, whose size a tenant can influence.
