@@ -241,3 +241,26 @@ func answeredCalls(t *testing.T, h *host.Host) int {
 	}
 	return int(u.Tenants[0].Calls.Calls)
 }
+
+// TestDrainEndsChannels ends a host while a connection waits in its loop. The client gets the end of its channel, so
+// that it can distinguish the host from an attacker who cuts the connection.
+func TestDrainEndsChannels(t *testing.T) {
+	for channel := range secured {
+		d := newDrainingHost(t, channel)
+		p, err := drainDial(d.Addrs()[0], channel, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // the last ones are handled by the loop
+			if err := p.echo("x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.stop()
+		if n, err := p.Conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %d bytes, %v; want io.EOF, which needs the host's end", channel, n, err)
+		}
+		p.Close()
+		d.await(t)
+	}
+}
