@@ -23,7 +23,8 @@ func TestHalfClosedChannels(t *testing.T) {
 				c, socket := securedDial(t, h, channel)
 				for range 3 { // the last ones are handled by the loop
 					if want++; c.put(t) != fmt.Sprint(want) {
-						t.Fatalf("%s, %s: the list has %s elements, want %d", channel, name, c.lastReply.Payload, want)
+						t.Fatalf("%s, %s: the list has %s elements, want %d",
+							channel, name, c.lastReply.Payload, want)
 					}
 				}
 				if segments { // each record is a separate write
@@ -40,11 +41,13 @@ func TestHalfClosedChannels(t *testing.T) {
 					c.read(t)
 					want++
 					if string(c.lastReply.Payload) != fmt.Sprint(want) {
-						t.Errorf("%s, %s: the list has %s elements, want %d", channel, name, c.lastReply.Payload, want)
+						t.Errorf("%s, %s: the list has %s elements, want %d",
+							channel, name, c.lastReply.Payload, want)
 					}
 				}
 				if n, err := c.Conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-					t.Errorf("%s, %s: after the end: %d bytes, %v; want io.EOF, which needs the host's end", channel, name, n, err)
+					t.Errorf("%s, %s: after the end: %d bytes, %v; want io.EOF, which needs the host's end",
+						channel, name, n, err)
 				}
 				c.Close()
 			}
