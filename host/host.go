@@ -186,8 +186,9 @@ func (h *Host) compose() (err error) {
 			Store: func() *credential.Store { return h.current.Load().Credentials },
 			Log:   cfg.Log,
 		},
-		Log:  cfg.Log,
-		Life: h.life,
+		Version: cfg.Version,
+		Log:     cfg.Log,
+		Life:    h.life,
 	})
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,

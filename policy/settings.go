@@ -31,10 +31,9 @@ func (l *Listener) ConnectionMethods() []string {
 
 // HTTP has the settings of a listener with protocol = "http".
 type HTTP struct {
-	Hosts     []string // accepted hosts in lower case, with or without a port; nil: this machine's names
-	CORS      []string // origins whose pages may make requests, "https://app.example.org"; nil: none
-	PyroPaths bool     // serves the paths of Pyro's HTTP gateway too
-	MCP       bool     // serves the Model Context Protocol at /mcp
+	Hosts []string // accepted hosts in lower case, with or without a port; nil: this machine's names
+	CORS  []string // origins whose pages may make requests, "https://app.example.org"; nil: none
+	MCP   bool     // serves the Model Context Protocol at /mcp
 }
 
 // TLS is a listener's tls block. All paths are absolute.

@@ -12,6 +12,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/ca"
 	"github.com/hearthhost/hearth/internal/cli/enroll"
 	"github.com/hearthhost/hearth/internal/cli/key"
+	"github.com/hearthhost/hearth/internal/cli/mcp"
 	"github.com/hearthhost/hearth/internal/cli/object"
 	"github.com/hearthhost/hearth/internal/cli/policy"
 	"github.com/hearthhost/hearth/internal/cli/remote"
@@ -72,6 +73,7 @@ func newRoot() *cobra.Command {
 	add("host", store.Command())
 	add("host", backup.Commands(thisBuild().Version)...)
 	add("call", object.Commands(r)...)
+	add("call", mcp.Command())
 	add("who", key.Command(), ca.Command(), enroll.Command(r), secret.Command())
 	add("other", newVersion())
 	root.AddCommand(newWorker(), newShim())

@@ -23,6 +23,10 @@ func (e *exchange) route(path []string) {
 		e.serveSession()
 		return
 	}
+	if e.l.settings.HTTP.MCP && len(path) == 1 && path[0] == mcpPath {
+		e.mcp()
+		return
+	}
 	if len(path) < 2 || path[0] != "v1" || path[1] != "objects" {
 		e.problem(http.StatusNotFound, object.Errorf(object.CodeNotFound, "no such path"))
 		return

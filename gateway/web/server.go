@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hearthhost/hearth/gateway/mcp"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/snapshot"
@@ -58,6 +59,7 @@ type Config struct {
 	Shares        *admit.Shares
 	Usage         *usage.Registry
 	Authenticator Authenticator // nil: a request with credentials is refused
+	Version       string        // of the host, for clients of the Model Context Protocol
 	Log           *slog.Logger
 	Life          context.Context // ends when the host drains
 
@@ -72,6 +74,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	peerLog *peerlog.Log
+	mcp     *mcp.Server
 	base    context.Context // of all requests; ends with Cut
 	cut     context.CancelCauseFunc
 
@@ -96,6 +99,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{
 		cfg:     cfg,
 		peerLog: peerlog.New(cfg.Log),
+		mcp:     mcp.NewServer(cfg.Version, cfg.Log),
 		conns:   map[net.Conn]*conn{},
 		sources: admit.Sources{},
 	}

@@ -906,11 +906,27 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "gateway/mcp",
+		why: "it translates between tools and members; a gateway gives it the host as one caller sees it",
+		may: []string{
+			"codec",
+			"codec/web",
+			"object",
+			"signature/schema",
+		},
+	},
+	{
+		pkg: "gateway/mcp/bridge",
+		why: "a client of any server of the protocol",
+		may: []string{},
+	},
+	{
 		pkg: "gateway/web",
 		why: "a gateway turns requests into requests of the dispatcher; it calls no backend and decodes no arguments",
 		may: []string{
 			"audit",
 			"codec/web",
+			"gateway/mcp",
 			"host/admit",
 			"host/dispatch",
 			"host/snapshot",
@@ -1441,6 +1457,15 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "internal/cli/mcp",
+		why: "the command for AI clients that start a program",
+		may: []string{
+			"gateway/mcp/bridge",
+			"internal/cli",
+			"internal/safefile",
+		},
+	},
+	{
 		pkg: "internal/cli/object",
 		why: "commands that call objects",
 		may: []string{
@@ -1617,6 +1642,7 @@ var edges = []edge{
 			"internal/cli/doctor",
 			"internal/cli/enroll",
 			"internal/cli/key",
+			"internal/cli/mcp",
 			"internal/cli/object",
 			"internal/cli/policy",
 			"internal/cli/policyflag",
@@ -1830,6 +1856,7 @@ var doors = []struct {
 			"internal/cli/ca",
 			"internal/cli/enroll",
 			"internal/cli/key",
+			"internal/cli/mcp",
 			"internal/cli/object",
 			"internal/cli/policy",
 			"internal/cli/policyflag",
@@ -1894,6 +1921,15 @@ var doors = []struct {
 		why:    "only confine changes threads under the runtime",
 		at: []string{
 			"sandbox/confine/capability",
+		},
+	},
+	{
+		module: "github.com/modelcontextprotocol/go-sdk",
+		why:    "only gateway/mcp speaks the protocol for AI agents; tests have its client",
+		at: []string{
+			"gateway/mcp",
+			"gateway/mcp/bridge",
+			"gateway/web",
 		},
 	},
 	{

@@ -142,7 +142,6 @@ func httpRows(name string, h *policy.HTTP, where string) []Setting {
 		{name + "protocol", "http", "pyro", where},
 		{name + "hosts", strings.Join(h.Hosts, " "), "the names of this machine", where},
 		{name + "cors", strings.Join(h.CORS, " "), "", where},
-		{name + "pyro_paths", strconv.FormatBool(h.PyroPaths), "false", where},
 		{name + "mcp", strconv.FormatBool(h.MCP), "false", where},
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Attributes of a listener block about HTTP. All but protocol require protocol = "http".
-var httpAttributes = []string{"protocol", "hosts", "cors", "pyro_paths", "mcp"}
+var httpAttributes = []string{"protocol", "hosts", "cors", "mcp"}
 
 // protocols are the values of protocol.
 var protocols = []string{"pyro", "http"}
@@ -52,7 +52,6 @@ func readHTTP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local b
 			out.CORS = append(out.CORS, e.Text)
 		}
 	}
-	out.PyroPaths, _ = r.Flag(a, "pyro_paths")
 	out.MCP, _ = r.Flag(a, "mcp")
 	if local {
 		return out

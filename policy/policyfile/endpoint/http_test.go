@@ -16,10 +16,10 @@ func TestHTTP(t *testing.T) {
   address     = "127.0.0.1:8080"
   hosts       = ["Hearth.example.org", "localhost:8080", "[2001:DB8::1]:8443", "192.0.2.1"]
   cors        = ["https://app.example.org", "http://localhost:3000"]
-  pyro_paths  = true
+  mcp         = true
 }`)
 	h := p.Listeners[0].HTTP
-	if h == nil || !h.PyroPaths || h.MCP || len(h.CORS) != 2 || !slices.Equal(h.Hosts,
+	if h == nil || !h.MCP || len(h.CORS) != 2 || !slices.Equal(h.Hosts,
 		[]string{"hearth.example.org", "localhost:8080", "[2001:db8::1]:8443", "192.0.2.1"}) {
 		t.Errorf("HTTP = %+v", h)
 	}

@@ -1,0 +1,140 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/hearthhost/hearth/codec/web"
+	"github.com/hearthhost/hearth/gateway/mcp"
+	"github.com/hearthhost/hearth/host/dispatch"
+	"github.com/hearthhost/hearth/object"
+)
+
+// mcpPath is the path of the Model Context Protocol on a listener with mcp = true.
+const mcpPath = "mcp"
+
+// mcp serves a request of the Model Context Protocol.
+func (e *exchange) mcp() {
+	if e.r.Method != http.MethodPost {
+		e.methods(http.MethodPost)
+		return
+	}
+	if e.r.Header.Get("Content-Encoding") != "" {
+		e.refuseBody(errEncoded)
+		return
+	}
+	body, err := e.read(mcp.MaxBody)
+	if err != nil {
+		e.refuseBody(err)
+		return
+	}
+	e.caller.Peer.Gateway = object.GatewayMCP
+	r := e.r.WithContext(e.ctx)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	e.s.mcp.Serve(e.w, r, &agent{e: e})
+}
+
+// agent is the caller of an MCP request. Its methods may run at the same time: a request can have several calls.
+type agent struct {
+	e  *exchange
+	mu sync.Mutex // guards the exchange's account of bytes
+}
+
+// Objects returns the descriptions of the objects that the caller may call.
+func (a *agent) Objects(ctx context.Context, most int) ([]*object.Description, error) {
+	all := a.e.s.Callable(ctx, a.e.caller, most)
+	for i := range all {
+		all[i] = ofFamily(all[i])
+	}
+	return all, nil
+}
+
+// ofFamily returns a description with the id of the object. That of a keyed object has the id of all its keys.
+func ofFamily(about *object.Description) *object.Description {
+	family := *about
+	family.ID = about.ID.Family()
+	return &family
+}
+
+// Describe returns the description of an object.
+func (a *agent) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
+	if id.Tenant() == object.HostTenant {
+		return nil, dispatch.ErrUnknown
+	}
+	about, err := a.e.s.cfg.Dispatcher.Describe(ctx, &a.e.caller, id)
+	if object.CodeOf(err) == object.CodeNotFound {
+		about, err = a.e.s.cfg.Dispatcher.Describe(ctx, &a.e.caller, id+":*")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ofFamily(about), nil
+}
+
+// Call runs a call.
+func (a *agent) Call(_ context.Context, c mcp.Call) (mcp.Reply, error) {
+	e := a.e
+	r := &dispatch.Request{Recheck: e.recheck}
+	r.Call.ID, r.Call.Kind, r.Call.Method, r.Call.Payload = c.ID, c.Kind, c.Member, c.Payload
+	r.Call.Caller, r.Call.Corr, r.Call.Format = e.caller, e.corr, web.JSON
+	if strings.HasPrefix(string(c.ID), object.HostPrefix) {
+		return mcp.Reply{}, dispatch.ErrUnknown
+	}
+	d := e.s.cfg.Dispatcher
+	r.Session = d.NewSession()
+	r.Session.SetPrincipal(e.caller.Principal)
+	reply, err := d.Do(e.ctx, r)
+	if err == nil && r.Stream != "" {
+		return a.stream(r), nil
+	}
+	r.Session.End()
+	if err != nil {
+		return mcp.Reply{}, err
+	}
+	if err := a.hold(len(reply.Payload)); err != nil {
+		return mcp.Reply{}, err
+	}
+	return mcp.Reply{Value: reply.Payload, Exception: reply.Exception}, nil
+}
+
+// hold counts a reply, until the request ends.
+func (a *agent) hold(n int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.e.s.cfg.Shares.Discard(n)
+	if err := a.e.held.Add(n); err != nil {
+		return a.e.s.cfg.Shares.ResultLost(err)
+	}
+	return nil
+}
+
+// stream returns the reply of a call that opened a stream.
+func (a *agent) stream(r *dispatch.Request) mcp.Reply {
+	d := a.e.s.cfg.Dispatcher
+	return mcp.Reply{
+		Next: func(context.Context) (item []byte, ok bool, err error) {
+			reply, err := d.Next(a.e.ctx, &r.Call, r.Stream)
+			switch {
+			case isEnd(err):
+				return nil, false, nil
+			case err != nil:
+				return nil, false, err
+			case reply.Exception:
+				p := exceptionProblem(reply.Payload)
+				return nil, false, object.Errorf(object.CodeRaised, "%s: %s", p.Class, p.Detail)
+			}
+			if err := a.hold(len(reply.Payload)); err != nil {
+				return nil, false, err
+			}
+			return reply.Payload, true, nil
+		},
+		Close: func() {
+			d.CloseStream(r.Stream, a.e.caller.Principal)
+			r.Session.End()
+		},
+	}
+}
