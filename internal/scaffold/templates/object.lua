@@ -13,7 +13,7 @@ end
 
 -- Adds k, 1 if it is left out, and returns the total.
 ---@param k? number
----@return number total
+---@return integer total
 function Counter.expose:add(k)
   if k ~= nil and type(k) ~= "number" then
     error(hearth.exception("TypeError", "add: want a number"))
@@ -39,7 +39,7 @@ function Counter.oneway:reset()
 end
 
 -- The total: read it, or write it.
----@return number
+---@return integer
 function Counter.get:total()
   return self.n
 end
