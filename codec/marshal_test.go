@@ -88,7 +88,7 @@ func TestMarshalIsRejected(t *testing.T) {
 	}
 	s := codec.ByID(codec.MarshalData)
 	for _, m := range conversation(t, "pyro5-marshal.jsonl") {
-		_, connectErr := pyro.ScanConnect(s, m.payload)
+		_, _, connectErr := pyro.ScanConnect(s, m.payload)
 		for what, err := range map[string]error{
 			"ScanConnect": connectErr,
 			"ScanCall":    pyro.ScanCall(s, m.payload, m.batch, new(pyro.Head)),

@@ -51,7 +51,7 @@ func fuzzBinary(t *testing.T, s codec.Serializer, doc []byte) {
 	if err == nil {
 		checkStable(t, s, doc)
 	}
-	_, _ = pyro.ScanConnect(s, doc)
+	_, _, _ = pyro.ScanConnect(s, doc)
 	var h pyro.Head
 	_ = pyro.ScanCall(s, doc, true, &h)
 	if pyro.ScanCall(s, doc, false, &h) != nil {

@@ -141,7 +141,7 @@ func TestBinaryScanConnect(t *testing.T) {
 		{"msgpack", "", "", "ValueError", "incomplete"},
 		{"msgpack", "81a968616e647368616b65c0c0", "", "ValueError", "extra data"},
 	} {
-		got, err := pyro.ScanConnect(codec.ByName(c.serializer), unhex(t, c.hex))
+		got, _, err := pyro.ScanConnect(codec.ByName(c.serializer), unhex(t, c.hex))
 		if c.class != "" {
 			wantError(t, c.serializer+" "+c.hex, err, object.CodeInvalid, c.class)
 		}
@@ -306,7 +306,7 @@ func TestBinaryTruncated(t *testing.T) {
 	}
 	doc := recordedCall(t, "pyro5-"+name+".jsonl", "handshake.req")
 	for n := range doc {
-		if id, err := pyro.ScanConnect(s, doc[:n]); err == nil {
+		if id, _, err := pyro.ScanConnect(s, doc[:n]); err == nil {
 			t.Errorf("%s: ScanConnect of %d bytes = %q", name, n, id)
 		}
 	}

@@ -235,7 +235,7 @@ func TestBinaryConversations(t *testing.T) {
 
 func checkConnect(t *testing.T, name string, m conversationMessage, repr string) {
 	t.Helper()
-	id, err := pyro.ScanConnect(m.serializer, m.payload)
+	id, _, err := pyro.ScanConnect(m.serializer, m.payload)
 	found := strings.Contains(repr, "'object': '"+id+"'")
 	if err != nil || id != "" && !found || id == "" && strings.Contains(repr, "'object'") {
 		t.Errorf("%s: ScanConnect = %q, %v in %s", name, id, err, repr)

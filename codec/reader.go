@@ -172,6 +172,15 @@ func (r *Reader) Value(sink object.Sink) error {
 	}
 }
 
+// Skip reads the next value and returns its part of the document. It is a document of the same serializer.
+func (r *Reader) Skip() ([]byte, error) {
+	start := r.at.pos
+	if err := r.Value(Discard); err != nil {
+		return nil, err
+	}
+	return r.at.doc[start:r.at.pos:r.at.pos], nil
+}
+
 // Sequence feeds the next value to the sink, which must be a list or tuple.
 func (r *Reader) Sequence(sink object.Sink, label string) error {
 	token, err := r.Peek()

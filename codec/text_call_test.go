@@ -221,7 +221,7 @@ func TestTextScanConnect(t *testing.T) {
 		{"json", `{"object": null, "handshake": [1]}`, "", ""},
 		{"json", `{"object": "a.b"}`, "", "'handshake'"},
 	} {
-		got, err := pyro.ScanConnect(codec.ByName(tt.serializer), []byte(tt.doc))
+		got, _, err := pyro.ScanConnect(codec.ByName(tt.serializer), []byte(tt.doc))
 		if got != tt.want || (err == nil) != (tt.msg == "") || err != nil && err.(*object.Error).Msg != tt.msg {
 			t.Errorf("ScanConnect(%s) = %q, %v", tt.doc, got, err)
 		}
@@ -231,7 +231,8 @@ func TestTextScanConnect(t *testing.T) {
 		"json":    {"1", "[]", `{"handshake":1,"object":1}`, `{"handshake":1} x`, ""},
 	} {
 		for _, doc := range docs {
-			if got, err := pyro.ScanConnect(codec.ByName(name), []byte(doc)); object.CodeOf(err) != object.CodeInvalid {
+			got, _, err := pyro.ScanConnect(codec.ByName(name), []byte(doc))
+			if object.CodeOf(err) != object.CodeInvalid {
 				t.Errorf("ScanConnect(%s) = %q, %v", doc, got, err)
 			}
 		}

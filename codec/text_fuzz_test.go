@@ -46,7 +46,7 @@ func FuzzJSON(f *testing.F) {
 		if n.values > lim.Elements+1 {
 			t.Fatalf("sink saw %d values", n.values)
 		}
-		_, _ = pyro.ScanConnect(s, doc)
+		_, _, _ = pyro.ScanConnect(s, doc)
 		fuzzJSONCall(t, s, doc)
 	})
 }

@@ -52,6 +52,13 @@ type Call struct {
 	// the calls of its object, so that later calls run after it. A backend that runs calls in no order calls it first.
 	Enqueued func()
 
+	// Annotations are those of the client, without reserved ones. They belong to the caller of Invoke, as Payload does.
+	// Calls of objects have none.
+	Annotations []Annotation
+	// Blob, if not nil, is the annotation of a call whose argument stays serialized: the object receives the argument's
+	// document as bytes. A backend that cannot returns CodeInvalid. It belongs to the caller of Invoke.
+	Blob []byte
+
 	// Payload is the received payload, inflated. It belongs to the caller of Invoke. A backend must not use it after
 	// Invoke has returned.
 	Payload []byte
@@ -74,6 +81,7 @@ func NewOnce(key string, c *Call) *Once {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d %q %q %q\n", c.Kind, c.Method, c.Batch, c.Format)
 	h.Write(c.Payload)
+	h.Write(c.Blob)
 	return &Once{Key: key, Sum: [32]byte(h.Sum(nil))}
 }
 
@@ -82,6 +90,8 @@ type Reply struct {
 	Payload   []byte
 	Exception bool   // Payload is an exception dict
 	Stream    uint64 // id of an opened item stream, 0 for other replies; Payload is then empty
+	// Annotations are those that the object sends with the reply. They are never those of the call.
+	Annotations []Annotation
 	// Steps is the number of executed VM instructions, for backends that count them. It is also set with an error.
 	Steps uint64
 }

@@ -107,6 +107,24 @@ type Caller struct {
 	Principal Principal
 	Tenant    Tenant // tenant of a calling object; "" for clients
 	Peer      Peer
+	// Handshake is the value that the client sent when it connected, nil for "hello" and for a calling object.
+	Handshake *Handshake
+}
+
+// ThisHost is the location of the host in the URIs of proxies that stay inside: in values between objects, and in
+// stored values. Clients get the address that they used instead.
+const ThisHost = "./u:hearth"
+
+// Location returns the address that the peer used in the form of a Pyro URI: "host:port" or "./u:path". It is "" for
+// nil.
+func (e *Endpoint) Location() string {
+	if e == nil {
+		return ""
+	}
+	if path, ok := strings.CutPrefix(e.Local, "unix:"); ok {
+		return "./u:" + path
+	}
+	return e.Local
 }
 
 // Claims holds the verified claims of a token.

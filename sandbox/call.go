@@ -21,6 +21,16 @@ type Request struct {
 	Corr      [16]byte
 	Traceback bool // exceptions carry the script's traceback
 
+	// Location is the address of the host that the caller used, in the form of a Pyro URI: that of proxies in the
+	// result. "" is that of [object.ThisHost].
+	Location string
+	// Annotations are those of the call.
+	Annotations []object.Annotation
+	// Handshake writes the value that the client sent when it connected. nil: the usual one.
+	Handshake func(object.Sink) error
+	// Blob describes the argument, if that stays serialized.
+	Blob *Blob
+
 	// Args writes two values to a sink: the positional arguments, a list or tuple, and the keyword arguments, a dict or
 	// Null. The positional arguments of Get are the attribute's name, and of Set the name and the value. Those of Batch
 	// are a list of triples of method, arguments and keyword arguments. Call returns an error of Args unchanged.
@@ -40,12 +50,20 @@ type Request struct {
 	Classes Classes
 }
 
+// Blob describes the one argument of a call that stays serialized: the argument is bytes.
+type Blob struct {
+	Info   func(object.Sink) error // writes the value that the client sent with it
+	Format string                  // serializer of the bytes
+}
+
 // Outcome is the result of a call.
 type Outcome struct {
 	Exception bool    // Result holds an exception dict
 	Raised    string  // class, message and position of the exception in Result, or of the one that ended a batch
 	Stream    *Stream // if not nil, the result is an item stream, and Result is empty
 	Broken    bool    // the state cannot be used again: close it
+	// Annotations are those of the reply, nil for an exception or an error.
+	Annotations []object.Annotation
 }
 
 // Call runs one call on the instance. An exception of the script, and a result that cannot be sent, are normal replies.
@@ -127,6 +145,8 @@ func (s *State) enter(ctx context.Context, r *Request) {
 	s.traced = r.Traceback
 	s.meter.Begin(ctx, s.p.limits.Steps, s.p.limits.MaxDuration)
 	s.enc.SetTextLimit(s.p.limits.ResultBytes)
+	s.enc.SetLocation(r.Location)
+	s.annotations = nil
 	s.vm.Clear()
 	s.durable.Begin()
 }
@@ -142,6 +162,10 @@ func (s *State) leave(out *Outcome) {
 	s.meter.End()
 	s.dropCall()
 	out.Broken = s.broken != nil
+	if !out.Exception && !out.Broken {
+		out.Annotations = s.annotations
+	}
+	s.annotations = nil
 }
 
 // dropCall drops the values of the running call.

@@ -63,6 +63,8 @@ var hearthRows = []struct {
 		"pcall(hearth.object, t)", 1e5 / 64},
 	{"hearth.object", "local t = {doc = ('x'):rep(1e6)}", "pcall(hearth.object, t)", 1e6 / 64},
 	{"hearth.stream", "", "hearth.stream(print)", 10},
+	{"hearth.annotate", "", "hearth.annotate('RESP', 'x')", 100},
+	{"hearth.call", "", "hearth.call()", 100},
 	{"hearth.caller", "", "hearth.caller()", 100},
 	{"hearth.proxy", "", "local p = hearth.proxy('demo.x') local f = p.add; tostring(p)", 50},
 	{"hearth.proxy", "local p, n = hearth.proxy('demo.x'), 0", "n = n + 1 local f = p['m' .. n]", 30},

@@ -7,6 +7,8 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/sandbox"
+	"github.com/hearthhost/hearth/sandbox/services"
 )
 
 // TestApplicationClasses sends dicts of classes of an application: alone, nested and in a batch.
@@ -86,4 +88,83 @@ func TestApplicationExceptions(t *testing.T) {
 		raises(t, "Pyro5.errors.PyroError", "args.f is a function")
 	start(t, method("local e = hearth.exception('shop.X'); e.fields = { _x = 1 }; error(e)")).call("f").
 		raises(t, "Pyro5.errors.PyroError", "has fields that an exception cannot have")
+}
+
+// TestProxyValues returns proxies, also from stored values and from another object, and makes proxies of received ones.
+func TestProxyValues(t *testing.T) {
+	const body = `
+		if a == 1 then return { p = hearth.proxy('acme.other:key') } end
+		if a == 2 then return hearth.proxy('acme.from'):give() end
+		return tostring(hearth.proxy(b))`
+	h := start(t, method(body))
+	state := func(uri string) map[string]any {
+		return map[string]any{"__class__": "Pyro5.client.Proxy",
+			"state": codec.Tuple{uri, codec.Tuple{}, codec.Tuple{}, codec.Tuple{}, "hello", nil}}
+	}
+	h.e.proxy = func(r *services.ObjectCall) error { return codec.Write(r.Result, state("PYRO:acme.inner@./u:hearth")) }
+	at := func(location string, args ...any) any {
+		r, enc := h.request(object.Invoke, "f", args, nil)
+		r.Location = location
+		if _, err := h.s.Call(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+		return h.value(enc)
+	}
+	for _, tt := range []struct {
+		got, want any
+	}{
+		{at("127.0.0.1:9", 1), map[string]any{"p": state("PYRO:acme.other:key@127.0.0.1:9")}},
+		{at("./u:/run/h.sock", 1), map[string]any{"p": state("PYRO:acme.other:key@./u:/run/h.sock")}},
+		{at("", 1), map[string]any{"p": state("PYRO:acme.other:key@./u:hearth")}},
+		{at("127.0.0.1:9", 2), state("PYRO:acme.inner@127.0.0.1:9")},
+		{at("127.0.0.1:9", 3, state("PYRO:acme.x@127.0.0.1:9")), "proxy of acme.x"},
+		{at("127.0.0.1:9", 3, state("PYRO:acme.x@./u:hearth")), "proxy of acme.x"},
+	} {
+		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	for _, p := range []any{state("PYRO:acme.x@127.0.0.1:10"), state("PYRONAME:acme.x@127.0.0.1:9"),
+		state("PYRO:acme.x"),
+		state("PYRO:Pyro.Daemon@127.0.0.1:9"), map[string]any{"state": int64(1)}} {
+		if _, ok := at("127.0.0.1:9", 3, p).(*codec.Exception); !ok {
+			t.Errorf("hearth.proxy accepts %v", p)
+		}
+	}
+}
+
+// TestMessageData reads the data beside the arguments, and answers with annotations.
+func TestMessageData(t *testing.T) {
+	h := start(t, method(`
+		local c = hearth.call()
+		hearth.annotate('RESP', hearth.bytes('old')); hearth.annotate('RESP', 'new'); hearth.annotate('GONE', 'x')
+		hearth.annotate('GONE', nil)
+		if a then error('failed') end
+		return { tostring(c.annotations.ABCD), c.handshake, c.blob and c.blob.info or false }`))
+	call := func(args ...any) (sandbox.Outcome, any) {
+		r, enc := h.request(object.Invoke, "f", args, nil)
+		r.Annotations = []object.Annotation{{ID: "ABCD", Value: []byte("one")}}
+		r.Handshake = func(to object.Sink) error { return codec.Write(to, map[string]any{"token": "t"}) }
+		r.Blob = &sandbox.Blob{Info: func(to object.Sink) error { return to.Int(7) }, Format: "json"}
+		out, err := h.s.Call(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out, h.value(enc)
+	}
+	out, got := call()
+	if diff := cmp.Diff([]any{"one", map[string]any{"token": "t"}, int64(7)}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	want := []object.Annotation{{ID: "RESP", Value: []byte("new")}}
+	if diff := cmp.Diff(want, out.Annotations); diff != "" {
+		t.Errorf("annotations of the reply (-want +got):\n%s", diff)
+	}
+	if out, _ := call(1); !out.Exception || out.Annotations != nil {
+		t.Errorf("an exception has the annotations %v", out.Annotations)
+	}
+	start(t, method("return hearth.call().handshake == nil and next(hearth.call().annotations) == nil")).call("f").
+		want(t, true)
+	many := method("for i = 1, 33 do hearth.annotate(('A%03d'):format(i), '') end")
+	start(t, many).call("f").raises(t, "builtins.RuntimeError", "at most 32")
 }

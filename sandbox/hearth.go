@@ -13,11 +13,13 @@ import (
 func hearthFunctions(types *values.Types) map[string]lua.Native {
 	fns := types.Functions()
 	maps.Copy(fns, map[string]lua.Native{
-		"object": func(L *lua.Thread) int { return stateOf(L).definitions.NewObject(L) },
-		"stream": func(L *lua.Thread) int { return stateOf(L).newStream(L) },
-		"caller": func(L *lua.Thread) int { return stateOf(L).callerTable(L) },
-		"proxy":  func(L *lua.Thread) int { return stateOf(L).proxies.New(L) },
-		"secret": func(L *lua.Thread) int { return stateOf(L).secret(L) },
+		"object":   func(L *lua.Thread) int { return stateOf(L).definitions.NewObject(L) },
+		"stream":   func(L *lua.Thread) int { return stateOf(L).newStream(L) },
+		"caller":   func(L *lua.Thread) int { return stateOf(L).callerTable(L) },
+		"call":     func(L *lua.Thread) int { return stateOf(L).callTable(L) },
+		"annotate": func(L *lua.Thread) int { return stateOf(L).annotate(L) },
+		"proxy":    func(L *lua.Thread) int { return stateOf(L).proxies.New(L) },
+		"secret":   func(L *lua.Thread) int { return stateOf(L).secret(L) },
 	})
 	return fns
 }
@@ -44,6 +46,8 @@ func (s *State) secret(L *lua.Thread) int {
 const (
 	secretSteps = 50
 	callerSteps = 200
+	// annotationSteps are the steps of setting one of at most object.MaxAnnotations.
+	annotationSteps = 300
 )
 
 // callerTable implements hearth.caller(). It returns the caller as verified by the host.

@@ -59,6 +59,7 @@ type State struct {
 	errorPos    string   // its position, chunk:line
 	trace       []string // its traceback, if the caller may see it
 	batchValues batchValues
+	annotations []object.Annotation // of the reply
 
 	broken *object.Error // reason why the state cannot be used again
 }
@@ -99,6 +100,7 @@ func (p *Program) emptyState() *State {
 		Meter:      s.meter,
 		Redact:     p.services.Secrets.Redact,
 		KnownClass: s.knownClass,
+		Stored:     p.classes,
 		Qualify:    s.exceptions.Qualify,
 		OnLimit:    func(err *object.Error) { s.broken = err },
 	})
@@ -129,6 +131,7 @@ func (p *Program) emptyState() *State {
 		Build:    s.build,
 		Encode:   s.enc,
 		Running:  s.running,
+		Location: s.location,
 		Before:   s.durable.Gate,
 	})
 	s.openLibraries()

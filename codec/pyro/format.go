@@ -77,6 +77,11 @@ func (f *Format) DecodeCall(_ object.CallKind, payload []byte, lim codec.Limits,
 	return DecodeCall(f.Serializer, payload, lim, sink)
 }
 
+// DecodeBlob feeds the arguments of a call whose argument stays serialized to the sink. See [DecodeBlob].
+func (f *Format) DecodeBlob(payload []byte, lim codec.Limits, sink object.Sink) error {
+	return DecodeBlob(f.Serializer, payload, lim, sink)
+}
+
 // Exception returns the client's name of an exception class. See [ClassName].
 func (f *Format) Exception(name string) (qualified string, ok bool) {
 	return ClassName(f.generation, name)

@@ -184,47 +184,66 @@ func scanKeyed(payload []byte, batch bool, h *Head) error {
 	return nil
 }
 
-// ScanConnect returns the object id in the payload of a CONNECT, "" without one. A payload without the key "handshake"
-// is a KeyError with the message "'handshake'", as in Pyro.
-func ScanConnect(s codec.Serializer, payload []byte) (objectID string, err error) {
+// Hello is the value that clients send when they connect, unless their program sets another one.
+const Hello = "hello"
+
+// ScanConnect returns the object id in the payload of a CONNECT, "" without one, and the part of the payload that is
+// the value of "handshake", nil for [Hello]. A payload without this key is a KeyError with the message "'handshake'",
+// as in Pyro.
+func ScanConnect(s codec.Serializer, payload []byte) (objectID string, handshake []byte, err error) {
 	if s.ID() == codec.MarshalData {
-		return "", errMarshal
+		return "", nil, errMarshal
 	}
 	var r codec.Reader
 	r.Reset(s.ID(), payload, codec.Limits{})
 	dict, err := r.OpenDict(labels[s.ID()].connect)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	var id []byte
-	handshake := false
+	given := false
 	for {
 		key, more, err := r.Key(&dict)
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 		if !more {
 			break
 		}
 		token, err := r.Peek()
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
-		if string(key) == "object" && token != codec.TokenNull {
+		switch {
+		case string(key) == "object" && token != codec.TokenNull:
 			id, err = r.Text(objectLabel)
-		} else {
-			handshake = handshake || string(key) == "handshake"
+		case string(key) == "handshake":
+			given = true
+			handshake, err = readHandshake(&r, token)
+		default:
 			err = r.Value(codec.Discard)
 		}
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
 	if err := r.End(); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if !handshake {
-		return "", invalid(object.ReasonKey, "'handshake'")
+	if !given {
+		return "", nil, invalid(object.ReasonKey, "'handshake'")
 	}
-	return string(id), nil
+	return string(id), handshake, nil
+}
+
+// readHandshake reads the value of "handshake". It returns nil for [Hello].
+func readHandshake(r *codec.Reader, token codec.Token) ([]byte, error) {
+	if token == codec.TokenText {
+		again := *r
+		if text, err := again.Text("handshake"); err == nil && string(text) == Hello {
+			*r = again
+			return nil, nil
+		}
+	}
+	return r.Skip()
 }

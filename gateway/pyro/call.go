@@ -121,20 +121,21 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	if err != nil {
 		return err
 	}
-	if m.Flags&wire.KeepSerialized != 0 {
-		return &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType,
-			Msg: "blobs are not supported: send the data as an ordinary argument"}
-	}
 	batch := m.Flags&wire.Batch != 0
-	if !c.truncated {
+	call := &c.req.Call
+	call.Batch, call.Blob = call.Batch[:0], nil
+	blob := m.Flags&wire.KeepSerialized != 0
+	if !c.truncated && !blob {
 		if err := pyro.ScanCall(ser, payload, batch, &c.head); err != nil {
 			return err
 		}
 	}
-	call := &c.req.Call
 	call.ID = object.Intern(c.head.Object, call.ID)
-	call.Batch = call.Batch[:0]
-	if batch {
+	if blob {
+		if err := scanBlob(m, call); err != nil {
+			return err
+		}
+	} else if batch {
 		call.Kind, call.Method = object.Batch, ""
 		for _, name := range c.head.Batch {
 			call.Batch = append(call.Batch, object.Method(name))
@@ -147,7 +148,49 @@ func (c *conn) scan(m *wire.Message, ser codec.Serializer) error {
 	call.Chain = call.Chain[:0]
 	call.Once = once(m, call)
 	c.req.Correlated = m.HasCorr
+	return annotations(m, call)
+}
+
+// scanBlob fills a call whose argument stays serialized. The annotation names object and method, not the payload.
+func scanBlob(m *wire.Message, call *object.Call) error {
+	if m.Flags&wire.Batch != 0 {
+		return &object.Error{
+			Code:   object.CodeInvalid,
+			Reason: object.ReasonType,
+			Msg:    "a blob in a batch is not accepted",
+		}
+	}
+	annotation, given := m.Annotation("BLBI")
+	b, err := pyro.ScanBlob(annotation, given)
+	if err != nil {
+		return err
+	}
+	call.Kind, call.ID, call.Method, call.Blob = object.Invoke, b.Object, b.Method, annotation
 	return nil
+}
+
+// annotations sets the annotations of a call, without reserved ones.
+func annotations(m *wire.Message, call *object.Call) error {
+	clear(call.Annotations[:cap(call.Annotations)])
+	call.Annotations = call.Annotations[:0]
+	for i := range m.Annotations {
+		a := &m.Annotations[i]
+		if id := string(a.ID[:]); !object.ReservedAnnotation(id) {
+			call.Annotations = append(call.Annotations, object.Annotation{ID: id, Value: a.Value})
+		}
+	}
+	if err := object.CheckAnnotations(call.Annotations); err != nil {
+		return notExecuted(err)
+	}
+	return nil
+}
+
+// annotate adds the annotations of a reply to its message.
+func annotate(answer *wire.Message, r *object.Reply) {
+	for i := range r.Annotations {
+		a := &r.Annotations[i]
+		answer.Annotations = append(answer.Annotations, wire.Annotation{ID: [4]byte([]byte(a.ID)), Value: a.Value})
+	}
 }
 
 // onceID is the id of the annotation with the idempotency key of a call.
@@ -193,7 +236,11 @@ func (c *conn) background(r *dispatch.Request) bool {
 	c.onewaySlot()
 	own := *r // the connection reuses its own request
 	own.Batch = slices.Clone(r.Batch)
-	own.Buffer, own.Chain = nil, nil
+	own.Buffer, own.Chain, own.Blob = nil, nil, slices.Clone(r.Blob)
+	own.Annotations = slices.Clone(r.Annotations)
+	for i := range own.Annotations {
+		own.Annotations[i].Value = slices.Clone(own.Annotations[i].Value)
+	}
 	counted, err := c.detach(&own.Call)
 	if err != nil {
 		<-c.slots
@@ -262,6 +309,7 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 	if id := c.req.Stream; id != "" {
 		answer.Flags |= wire.ItemStream
 		answer.Annotations = []wire.Annotation{{ID: [4]byte{'S', 'T', 'R', 'M'}, Value: []byte(id)}}
+		annotate(answer, &r)
 		return c.fail(answer, ser, &object.Error{
 			Code: object.CodeInvalid, Class: "ProtocolError", Msg: "result of call is an iterator"})
 	}
@@ -270,6 +318,7 @@ func (c *conn) reply(answer *wire.Message, ser codec.Serializer, r object.Reply)
 		answer.Flags &^= wire.Exception | wire.Batch
 		return c.fail(answer, ser, c.s.shares.ResultLost(err))
 	}
+	annotate(answer, &r)
 	answer.Payload = r.Payload
 	c.result = r.Payload
 	err := c.send(answer)

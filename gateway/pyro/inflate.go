@@ -64,6 +64,9 @@ func (g *guard) Head(head []byte) error {
 	if !c.known { // this is the handshake
 		return nil
 	}
+	if c.packed.Flags&wire.KeepSerialized != 0 {
+		return c.blobHead()
+	}
 	batch := c.packed.Flags&wire.Batch != 0
 	h := &c.head
 	h.Object, h.Method, h.First, h.Batch = nil, nil, nil, nil
@@ -92,6 +95,16 @@ func (g *guard) Head(head []byte) error {
 		return nil
 	}
 	return errHeadOnly
+}
+
+// blobHead is Head for a call whose argument stays serialized: an annotation names object and method. scan returns the
+// error of an annotation that it cannot read.
+func (c *conn) blobHead() error {
+	call := object.Call{Caller: c.peer.Caller}
+	if scanBlob(c.packed, &call) != nil || c.isBuiltin(call.ID) || !c.s.snapshot().Permits(&call) {
+		return errHeadOnly
+	}
+	return nil
 }
 
 // isBuiltin reports whether an object is one of the host's own.

@@ -330,6 +330,7 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 		return
 	}
 	c.mark(&p.answer, &reply)
+	annotate(&p.answer, &reply)
 	p.answer.Payload = reply.Payload
 	rest, err := c.socket.TrySend(&p.answer, &p.loop.buffers)
 	p.answer.Payload = nil

@@ -250,6 +250,10 @@ func (d *Dispatcher) run(
 		return object.Reply{}, to.Backend, object.Errorf(object.CodeInvalid,
 			"an object of the host does not take an idempotency key; not executed")
 	}
+	if call.Blob != nil && !to.Script {
+		return object.Reply{}, to.Backend, &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType,
+			Msg: "only scripts take blobs: send the data as an ordinary argument; not executed"}
+	}
 	if to.Builtin != nil {
 		reply, err := to.Backend.Invoke(ctx, call)
 		return reply, to.Backend, err

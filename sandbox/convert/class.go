@@ -52,8 +52,15 @@ func (b *Builder) checkClass(t *lua.Table) error {
 // convertState converts the state of a dict of class for the peer. It returns nil if the state remains unchanged.
 func (e *Encoder) convertState(class string, state *lua.Table) *lua.Table {
 	positions := e.classes.State(class, state.Len())
-	if positions == nil {
+	uri := e.proxyURI(class, state)
+	if positions == nil && uri.IsNil() {
 		return nil
+	}
+	if positions == nil {
+		e.config.Thread.Allocate(state.Size())
+		out := state.Clone()
+		out.SetInt(1, uri)
+		return out
 	}
 	out := e.config.Thread.NewTable(len(positions), 0)
 	out.SetMeta(state.Meta)
@@ -67,14 +74,21 @@ func (e *Encoder) convertState(class string, state *lua.Table) *lua.Table {
 		}
 		out.Append(v)
 	}
+	if !uri.IsNil() {
+		out.SetInt(1, uri)
+	}
 	return out
 }
 
-// unnamed are the classes of a value that is stored: names are unchanged.
-type unnamed struct{}
-
-func (unnamed) Exception(name string) (string, bool) { return name, true }
-func (unnamed) Class(name string) (string, bool)     { return name, true }
-func (unnamed) State(string, int) []int              { return nil }
-func (unnamed) ErrorClass(e *object.Error) string    { return e.Class }
-func (unnamed) BatchWrapper() string                 { return "" }
+// proxyURI returns the URI for the state of a proxy of this host that came from inside, nil for any other state.
+func (e *Encoder) proxyURI(class string, state *lua.Table) lua.Value {
+	to, ok := e.classes.(proxies)
+	text, isText := state.GetInt(1).AsString()
+	if !ok || !isText {
+		return lua.Nil
+	}
+	if uri := to.ProxyURI(class, text, e.outside()); uri != text {
+		return lua.String(uri)
+	}
+	return lua.Nil
+}

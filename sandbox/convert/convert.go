@@ -26,6 +26,8 @@ type Config struct {
 	Redact func(text string, most int) string
 	// KnownClass reports whether dicts of a class are accepted as arguments.
 	KnownClass func(name string) bool
+	// Stored has the class names of values that stay inside the host, such as stored ones.
+	Stored Classes
 	// Qualify returns the name under which the caller has an exception class, and arguments that fit the class.
 	Qualify func(class string, args []lua.Value, message string) (string, []lua.Value)
 	// OnLimit is called if writing a result has exceeded a limit: the call has no result, so the state must end.

@@ -30,7 +30,8 @@ type Encoder struct {
 	path          []lua.Value  // position in the value
 	name          string       // beginning of the path in messages
 	redact        bool         // the value belongs to an error: secrets are removed
-	running       bool         // the script is running: the values are arguments of a call to another object
+	running       bool         // the script is running: the values stay inside the host
+	location      string       // address of the host that the caller used, "" for one inside the host
 	scratch       []lua.Value  // keys and values of the open dicts
 }
 
@@ -52,6 +53,42 @@ const bufferGarbage = 5
 
 // freeBuffer is the size of a result, in bytes, up to which no memory is reserved.
 const freeBuffer = 256 << 10
+
+// SetLocation sets the address of the host that the caller used, in the form of a Pyro URI. It is that of proxies in
+// results.
+func (e *Encoder) SetLocation(location string) { e.location = location }
+
+// proxies are the classes of a peer that has proxies.
+type proxies interface {
+	// WriteProxy writes a proxy of an object of this host. location is the address that the peer used, "" for a value
+	// that stays inside.
+	WriteProxy(to object.Sink, id object.ID, location string) error
+	// ProxyURI returns the URI in the state of a proxy of a class for such a peer.
+	ProxyURI(class, uri, location string) string
+}
+
+// proxyBytes is the size of a proxy without the object's id, in bytes of texts.
+const proxyBytes = 200
+
+// proxy writes a proxy of hearth.proxy. The peer's calls by it are authorized as the peer.
+func (e *Encoder) proxy(p *values.Proxy) error {
+	to, ok := e.classes.(proxies)
+	if !ok {
+		return e.unsendable("is a proxy of hearth.proxy, which this caller cannot use")
+	}
+	if err := e.spend(len(p.To) + proxyBytes); err != nil {
+		return err
+	}
+	return to.WriteProxy(e.to, p.To, e.outside())
+}
+
+// outside returns the location for values that are written now.
+func (e *Encoder) outside() string {
+	if e.running {
+		return ""
+	}
+	return e.location
+}
 
 // SetTextLimit sets the limit of texts of all values together, in bytes.
 func (e *Encoder) SetTextLimit(n int) { e.textLeft, e.textLimit = n, n }
@@ -278,7 +315,7 @@ func (e *Encoder) userdata(ud *lua.UserData) error {
 	case *values.Stream:
 		return e.unsendable("is an item stream, which can only be a method's whole result")
 	case *values.Proxy:
-		return e.unsendable("is a proxy of hearth.proxy, which works in this object only")
+		return e.proxy(v)
 	}
 	return e.unsendable("is a userdata")
 }
@@ -577,7 +614,7 @@ func (e *Encoder) Arguments(to object.Sink, classes Classes, args []lua.Value, k
 func (e *Encoder) Single(to object.Sink, name string, v lua.Value, max int) error {
 	left, limit := e.textLeft, e.textLimit
 	e.SetTextLimit(max)
-	e.Start(to, unnamed{}, name)
+	e.Start(to, e.config.Stored, name)
 	e.running = true
 	err := e.Value(v)
 	e.textLeft, e.textLimit = left, limit

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -32,6 +34,17 @@ func (e *Encoder) PutCallHead(c *object.Call) {
 	e.Text(c.Caller.Peer.Channel)
 	e.Text(c.Caller.Peer.Addr)
 	e.Uint(uint64(c.Caller.Peer.UID))
+	local := ""
+	if at := c.Caller.Peer.Endpoint; at != nil {
+		local = at.Local
+	}
+	e.Text(local)
+	e.putHandshake(c.Caller.Handshake)
+	e.PutAnnotations(c.Annotations)
+	e.Bool(c.Blob != nil)
+	if c.Blob != nil {
+		e.Text(string(c.Blob))
+	}
 	e.Uint(c.Conn)
 	e.Text(string(c.Format))
 	e.B = append(e.B, c.Corr[:]...)
@@ -65,6 +78,13 @@ func (d *Decoder) CallFields(c *object.Call) {
 	c.Caller.Peer.Channel = object.Intern(d.Bytes(), c.Caller.Peer.Channel)
 	c.Caller.Peer.Addr = object.Intern(d.Bytes(), c.Caller.Peer.Addr)
 	c.Caller.Peer.UID = uint32(d.Uint())
+	d.endpoint(&c.Caller.Peer)
+	c.Caller.Handshake = d.handshake()
+	c.Annotations = d.Annotations(c.Annotations[:0])
+	c.Blob = nil
+	if d.Bool() {
+		c.Blob = d.Bytes()
+	}
 	c.Conn = d.Uint()
 	c.Format = object.Intern(d.Bytes(), c.Format)
 	d.Fixed(c.Corr[:])
@@ -78,6 +98,56 @@ func (d *Decoder) CallFields(c *object.Call) {
 // once marks a call that is executed at most once. The host keeps its key.
 var once object.Once
 
+// endpoint reads the address that the peer used. It keeps a former equal one.
+func (d *Decoder) endpoint(p *object.Peer) {
+	local := d.Bytes()
+	switch {
+	case len(local) == 0:
+		p.Endpoint = nil
+	case p.Endpoint == nil || p.Endpoint.Local != string(local):
+		p.Endpoint = &object.Endpoint{Local: string(local)}
+	}
+}
+
+// putHandshake appends the value of a handshake, nil for none.
+func (e *Encoder) putHandshake(h *object.Handshake) {
+	e.Bool(h != nil)
+	if h != nil {
+		e.Text(string(h.Format))
+		e.Text(string(h.Data))
+	}
+}
+
+// handshake reads the fields of putHandshake. The data aliases the body.
+func (d *Decoder) handshake() *object.Handshake {
+	if !d.Bool() {
+		return nil
+	}
+	return &object.Handshake{Format: object.Format(d.Text()), Data: d.Bytes()}
+}
+
+// PutAnnotations appends annotations.
+func (e *Encoder) PutAnnotations(list []object.Annotation) {
+	e.Uint(uint64(len(list)))
+	for i := range list {
+		e.Text(list[i].ID)
+		e.Text(string(list[i].Value))
+	}
+}
+
+// Annotations reads the fields of PutAnnotations and appends them to list. The values alias the body.
+func (d *Decoder) Annotations(list []object.Annotation) []object.Annotation {
+	n := d.Count()
+	if n > object.MaxAnnotations {
+		d.fail(errShort)
+		return list
+	}
+	for range n {
+		list = append(list, object.Annotation{ID: d.Text(), Value: d.Bytes()})
+	}
+	return list
+}
+
 // PutReply appends the fields of a [Reply] or [Described] frame: a reply, or an error. more is the result ok of
 // [object.Backend] Next. The steps come first and take eight bytes, so that SetSteps can replace them.
 func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
@@ -90,11 +160,73 @@ func (e *Encoder) PutReply(r object.Reply, more bool, err *object.Error) {
 		return
 	}
 	e.Byte(byte(object.CodeOK))
-	e.Bool(r.Exception)
+	e.Byte(ReplyFlags(r.Exception, len(r.Annotations) > 0))
 	e.Bool(more)
 	e.Uint(r.Stream)
 	e.Raw(r.Payload)
+	if len(r.Annotations) > 0 {
+		e.B = AppendReplyAnnotations(e.B, r.Annotations)
+	}
 }
+
+// ReplyFlags returns the byte of a reply's frame that shows an exception, and annotations behind the payload.
+func ReplyFlags(exception, annotations bool) byte {
+	var b byte
+	if exception {
+		b |= flagException
+	}
+	if annotations {
+		b |= flagAnnotations
+	}
+	return b
+}
+
+const (
+	flagException   = 1
+	flagAnnotations = 2
+)
+
+// AppendReplyAnnotations appends the annotations of a reply, which come behind its payload, and their size in four
+// bytes.
+func AppendReplyAnnotations(b []byte, list []object.Annotation) []byte {
+	e := Encoder{B: b}
+	e.PutAnnotations(list)
+	return binary.LittleEndian.AppendUint32(e.B, uint32(len(e.B)-len(b)))
+}
+
+// replyAnnotations reads the annotations behind the payload of a reply, and removes them from the body. They are
+// copied. Those that an object cannot send are an error.
+func (d *Decoder) replyAnnotations() []object.Annotation {
+	const sizeBytes = 4
+	end := len(d.B) - sizeBytes
+	if end < 0 {
+		d.fail(errShort)
+		return nil
+	}
+	size := binary.LittleEndian.Uint32(d.B[end:])
+	if uint64(size) > uint64(end) {
+		d.fail(errShort)
+		return nil
+	}
+	start := end - int(size)
+	part := Decoder{B: d.B[start:end]}
+	list := part.Annotations(nil)
+	d.B = d.B[:start]
+	if part.Err != nil || len(part.B) > 0 || object.CheckAnnotations(list) != nil {
+		d.fail(errAnnotations)
+		return nil
+	}
+	for i := range list {
+		if !object.ValidAnnotation(list[i].ID) {
+			d.fail(errAnnotations)
+			return nil
+		}
+		list[i].Value = bytes.Clone(list[i].Value)
+	}
+	return list
+}
+
+var errAnnotations = errors.New("link: malformed annotations of a reply")
 
 // SetSteps sets the steps of a reply, in a frame of Begin and PutReply. They are known after the rest is written.
 func (e *Encoder) SetSteps(n uint64) { binary.LittleEndian.PutUint64(e.B[headBytes:], n) }
@@ -112,9 +244,13 @@ func (d *Decoder) ReplyFields() (r object.Reply, more bool, err *object.Error) {
 	if code := object.Code(d.Byte()); code != object.CodeOK {
 		return r, false, d.errorFields(code)
 	}
-	r.Exception = d.Bool()
+	flags := d.Byte()
+	r.Exception = flags&flagException != 0
 	more = d.Bool()
 	r.Stream = d.Uint()
+	if flags&flagAnnotations != 0 {
+		r.Annotations = d.replyAnnotations()
+	}
 	r.Payload = d.Raw()
 	return r, more, nil
 }

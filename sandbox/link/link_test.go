@@ -29,10 +29,14 @@ func sampleCall() object.Call {
 		Caller: object.Caller{
 			Principal: "alice",
 			Tenant:    "t",
-			Peer:      object.Peer{Auth: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9"},
+			Peer: object.Peer{Auth: "peer", UID: 1 << 31, Channel: "tcp", Addr: "127.0.0.1:9",
+				Endpoint: &object.Endpoint{Local: "127.0.0.1:7"}},
+			Handshake: &object.Handshake{Format: "pyro5/json", Data: []byte(`{"token":1}`)},
 		},
 		Conn: 1 << 60, Format: "pyro5/msgpack", Corr: [16]byte{1, 15: 2}, Traceback: true,
 		Chain: []object.ID{"a.b"}, Payload: []byte("payload"),
+		Annotations: []object.Annotation{{ID: "ABCD", Value: []byte("one")}, {ID: "X-1_", Value: []byte{}}},
+		Blob:        []byte("triple"),
 	}
 }
 
@@ -68,6 +72,8 @@ func TestReplySurvives(t *testing.T) {
 		err  *object.Error
 	}{
 		{"value", object.Reply{Payload: []byte("x")}, true, nil},
+		{"annotations", object.Reply{Payload: []byte("x"), Annotations: []object.Annotation{
+			{ID: "RESP", Value: []byte("value")}, {ID: "ABCD", Value: []byte{}}}}, true, nil},
 		{"exception", object.Reply{Payload: []byte("x"), Exception: true}, false, nil},
 		{"stream", object.Reply{Stream: 1 << 40, Payload: []byte{}}, true, nil},
 		{"error", object.Reply{}, false, &object.Error{Code: object.CodeExhausted, Msg: "why",
@@ -223,6 +229,31 @@ func TestReaderEndsWithItsHandler(t *testing.T) {
 	err := received(t, two, func(link.Type, uint64, []byte) error { return stop })
 	if !errors.Is(err, stop) {
 		t.Errorf("Run() = %v, want the handler's error", err)
+	}
+}
+
+// TestReplyAnnotations reads annotations that no object can send, and malformed ones.
+func TestReplyAnnotations(t *testing.T) {
+	reply := func(list ...object.Annotation) []byte {
+		var e link.Encoder
+		e.Begin(link.Reply, 1)
+		e.PutReply(object.Reply{Payload: []byte("x"), Annotations: list}, true, nil)
+		return e.Frame()[13:]
+	}
+	large := reply(object.Annotation{ID: "ABCD", Value: make([]byte, object.MaxAnnotationBytes)})
+	short := reply(object.Annotation{ID: "ABCD", Value: []byte("v")})
+	short = append(short[:len(short)-4], 0xff, 0xff, 0xff, 0x7f)
+	for name, body := range map[string][]byte{
+		"reserved":  reply(object.Annotation{ID: "HMAC"}),
+		"id":        reply(object.Annotation{ID: "ABCDE"}),
+		"too large": large,
+		"too many":  reply(make([]object.Annotation, object.MaxAnnotations+1)...),
+		"size":      short,
+	} {
+		d := link.Decoder{B: body}
+		if r, _, _ := d.ReplyFields(); d.Err == nil {
+			t.Errorf("%s: %+v is accepted", name, r)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/budget"
@@ -46,6 +47,8 @@ type Config struct {
 	// Running returns the context of the running call, and nil while the script is loaded. Exclusive reports that From
 	// has one instance, which serves no other call meanwhile.
 	Running func() (ctx context.Context, exclusive bool)
+	// Location returns the address of the host that the running call's caller used, "" for none. nil: always "".
+	Location func() string
 	// Before is called before each call of another object: the call is an effect that others see.
 	Before func(L *lua.Thread)
 }
@@ -64,12 +67,40 @@ func (lib *Library) Reset() { clear(lib.methods) }
 // New implements hearth.proxy(id). It makes no call.
 func (lib *Library) New(L *lua.Thread) int {
 	L.Charge(proxySteps)
-	id, err := object.ParseTarget(L.CheckString(1))
+	id, err := object.ParseTarget(lib.target(L))
 	if err != nil {
 		L.ArgError(1, "%s", err)
 	}
 	L.Push(L.NewUserData(&values.Proxy{To: id}, lib.cfg.Types.Proxy, len(id)))
 	return 1
+}
+
+// target returns the object id of the argument of hearth.proxy: a text, or a proxy of this host that the script has
+// received. Such a proxy gives no permission: calls are authorized as this object.
+func (lib *Library) target(L *lua.Thread) string {
+	t := L.Get(1).AsTable()
+	if t == nil {
+		return L.CheckString(1)
+	}
+	state := t.GetString("state").AsTable()
+	if state == nil {
+		L.ArgError(1, "an object id or a received proxy expected")
+	}
+	uri, _ := state.GetInt(1).AsString()
+	rest, ok := strings.CutPrefix(uri, "PYRO:")
+	id, location, located := strings.Cut(rest, "@")
+	if !ok || !located {
+		L.ArgError(1, "an object id or a received proxy expected")
+	}
+	here := ""
+	if lib.cfg.Location != nil {
+		here = lib.cfg.Location()
+	}
+	if location != object.ThisHost && (here == "" || location != here) {
+		L.ArgError(1, "the proxy is one of %s, and objects call objects of this host only",
+			lib.cfg.Services.Shown(location, 60))
+	}
+	return id
 }
 
 // AddMethods makes p:name(…) a call of the method name. of returns the library of the running state.

@@ -3,6 +3,7 @@
 package handshake
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -154,10 +155,20 @@ func (h *Handshake) connect(ctx context.Context, m *wire.Message, refusal string
 		h.refuse(m, ser, object.SafeText(err))
 		return false
 	}
-	id, err := pyro.ScanConnect(ser, payload)
+	id, data, err := pyro.ScanConnect(ser, payload)
+	if err == nil && len(data) > object.MaxHandshakeBytes {
+		err = object.Errorf(object.CodeTooLarge, "handshake data of %d bytes, at most %d are accepted", len(data),
+			object.MaxHandshakeBytes)
+	}
 	if err != nil {
 		h.refuse(m, ser, object.SafeText(err))
 		return false
+	}
+	if data != nil {
+		p.Caller.Handshake = &object.Handshake{
+			Format: pyro.FormatOf(p.Protocol, ser).Format(),
+			Data:   bytes.Clone(data),
+		}
 	}
 	return h.welcome(ctx, m, ser, object.ID(id))
 }
@@ -184,7 +195,7 @@ func (h *Handshake) welcome(ctx context.Context, m *wire.Message, ser codec.Seri
 	p := h.Peer
 	ok := &wire.Message{Protocol: p.Protocol, Type: wire.ConnectOK, Serializer: m.Serializer, Seq: m.Seq}
 	socket.Correlate(m, ok)
-	var answer any = "hello"
+	var answer any = pyro.Hello
 	if p.Protocol == wire.Pyro5 || m.Flags&wire.MetaOnConnect != 0 {
 		ok.Flags = m.Flags & wire.MetaOnConnect
 		d, err := h.Dispatcher.Describe(ctx, &p.Caller, id)
@@ -192,7 +203,7 @@ func (h *Handshake) welcome(ctx context.Context, m *wire.Message, ser codec.Seri
 			h.refuse(m, ser, object.SafeText(err))
 			return false
 		}
-		answer = map[string]any{"handshake": "hello", "meta": pyro.Metadata(d, p.Protocol == wire.Pyro4)}
+		answer = map[string]any{"handshake": pyro.Hello, "meta": pyro.Metadata(d, p.Protocol == wire.Pyro4)}
 	}
 	payload, err := codec.Append(ser, nil, answer)
 	if err != nil {

@@ -21,6 +21,8 @@ type Identity struct {
 	Protocol  wire.Protocol
 	Principal object.Principal
 	Proof     transport.Proof
+	Local     string            // address of the host that the peer used
+	Handshake *object.Handshake `json:",omitempty"`
 }
 
 // Identity returns the identity of a peer whose messages are not signed.
@@ -32,6 +34,8 @@ func (p *Peer) Identity() Identity {
 		Protocol:  p.Protocol,
 		Principal: proof.principal,
 		Proof:     proof.channel.Proof(),
+		Local:     p.Caller.Peer.Endpoint.Local,
+		Handshake: p.Caller.Handshake,
 	}
 }
 
@@ -56,6 +60,8 @@ func (p *Peer) Resume(nc net.Conn, id Identity, snap *snapshot.Snapshot) (*trans
 	if id.Principal == object.Anonymous && !snap.Policy.Known(object.Anonymous) {
 		return nil, fmt.Errorf("the policy has no %s now", object.Anonymous)
 	}
+	p.Caller.Peer.Endpoint = &object.Endpoint{Listener: id.Listener, Local: id.Local}
+	p.Caller.Handshake = id.Handshake
 	p.Protocol = id.Protocol
 	p.proof.Store(&proof{channel: ch, principal: id.Principal})
 	return ch, p.Revoked(snap, time.Now())

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/hearthhost/hearth/codec"
+	"github.com/hearthhost/hearth/codec/pyro"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -29,6 +30,8 @@ type Job struct {
 	args       func(to object.Sink) error // req.Args; created once
 	resetReply func()                     // req.ResetResult; created once
 	stored     func(int) ([]byte, bool)   // req.Reply; created once
+	handshake  func(to object.Sink) error // req.Handshake of a call with one; created once
+	blobInfo   func(to object.Sink) error // the info of req.Blob; created once
 	encoder    codec.Encoder
 	serializer codec.ID        // of encoder
 	bounded    bounded.Encoder // wraps encoder if that escapes texts
@@ -46,9 +49,9 @@ var pool sync.Pool // of *Job
 func makeJob() *Job {
 	j := new(Job)
 	j.Init(j.recycle)
-	j.args = func(to object.Sink) error {
-		return j.format.DecodeCall(j.Call.Kind, j.Call.Payload, codec.Limits{}, to)
-	}
+	j.args = j.decodeArguments
+	j.handshake = j.decodeHandshake
+	j.blobInfo = j.decodeBlobInfo
 	j.stored = j.storedReply
 	j.resetReply = func() {
 		j.encoder.Reset(j.frame.B[:j.head])
@@ -115,8 +118,52 @@ func (j *Job) Run(s *sandbox.State, st *sandbox.Stream, max int) (opened *sandbo
 		j.table.log.Failure(j.Call.ID, j.ID(), func() string { return out.Raised })
 	}
 	// The head was written before the outcome was known.
-	j.frame.B[j.head-3], j.frame.B[j.head-2] = flag(out.Exception), flag(more)
+	j.frame.B[j.head-3] = link.ReplyFlags(out.Exception, len(out.Annotations) > 0)
+	j.frame.B[j.head-2] = flag(more)
+	j.putAnnotations(out.Annotations)
 	return nil, out.Broken
+}
+
+// putAnnotations appends the annotations of the reply behind its payload.
+func (j *Job) putAnnotations(list []object.Annotation) {
+	switch {
+	case len(list) == 0:
+	case len(j.rest[0])+len(j.rest[1]) == 0:
+		j.frame.B = link.AppendReplyAnnotations(j.frame.B, list)
+	default: // the last part is in the spare capacity of the first
+		j.rest[1] = link.AppendReplyAnnotations(slices.Clone(j.rest[1]), list)
+	}
+}
+
+// decodeArguments writes the arguments of the call.
+func (j *Job) decodeArguments(to object.Sink) error {
+	if j.Call.Blob == nil {
+		return j.format.DecodeCall(j.Call.Kind, j.Call.Payload, codec.Limits{}, to)
+	}
+	f := pyro.Lookup(j.Call.Format)
+	if f == nil {
+		return object.Errorf(object.CodeInternal, "blob in the format %q", j.Call.Format)
+	}
+	return f.DecodeBlob(j.Call.Payload, codec.Limits{}, to)
+}
+
+// decodeHandshake writes the value that the client sent when it connected.
+func (j *Job) decodeHandshake(to object.Sink) error {
+	h := j.Call.Caller.Handshake
+	f := pyro.Lookup(h.Format)
+	if f == nil {
+		return object.Errorf(object.CodeInternal, "handshake in the format %q", h.Format)
+	}
+	return f.Decode(h.Data, codec.Limits{}, to)
+}
+
+// decodeBlobInfo writes the info of a blob.
+func (j *Job) decodeBlobInfo(to object.Sink) error {
+	b, err := pyro.ScanBlob(j.Call.Blob, true)
+	if err != nil {
+		return err
+	}
+	return codec.Write(to, b.Info)
 }
 
 // resultTooLong is the error for a result of more than max bytes.
@@ -152,6 +199,14 @@ func (j *Job) request(f format) {
 	r.Kind, r.Method, r.Batch = c.Kind, c.Method, c.Batch
 	r.Caller, r.Corr, r.Traceback = c.Caller, c.Corr, c.Traceback
 	r.Once, r.Reply = c.Once != nil, j.stored
+	r.Location, r.Annotations = c.Caller.Peer.Endpoint.Location(), c.Annotations
+	r.Handshake, r.Blob = nil, nil
+	if c.Caller.Handshake != nil {
+		r.Handshake = j.handshake
+	}
+	if c.Blob != nil {
+		r.Blob = &sandbox.Blob{Info: j.blobInfo, Format: codec.ByID(f.ID()).Name()}
+	}
 	r.Args, r.ResetResult = j.args, j.resetReply
 	r.Result, r.Classes = j.encoder, f
 	r.OwnedBuf = nil
@@ -258,6 +313,8 @@ func (j *Job) recycle() {
 			j.encoder.Reset(nil)
 		}
 		j.Call.Payload, j.req.OwnedBuf, j.table, j.rest = nil, nil, nil, [2][]byte{}
+		j.Call.Blob, j.Call.Caller.Handshake, j.req.Annotations = nil, nil, nil
+		clear(j.Call.Annotations[:cap(j.Call.Annotations)])
 		pool.Put(j)
 	}
 }
