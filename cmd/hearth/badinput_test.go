@@ -117,6 +117,7 @@ var deliberate = map[string]struct{ outcome, why string }{
 	"pyro5/call.bad_compression": {"error, open",
 		"broken compression concerns one message, whose bounds are known"},
 	"connect.http":                    {"silent, closed", "an HTTP client is answered in HTTP: TestHTTPClient"},
+	"call.unknown_class":              {"ok, open", "a class of an application is a table with its name"},
 	"connect.unknown_class":           {"connected, open", "the handshake value is skipped unread"},
 	"connect.double_underscore_class": {"connected, open", "the handshake value is skipped unread"},
 	"call.result_not_serializable_json": {"error, open",
