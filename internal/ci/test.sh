@@ -99,14 +99,27 @@ $go test -count=1 -run Alloc ./audit ./transport/channel
 step "tests with the race detector"
 export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
 $go test -race -timeout 25m ./...
+
+# The rest uses less than one processor: the tests wait for processes and limits. So it runs side by side.
+beside=$(mktemp)
+(
+	echo "== tests of the host without an event loop"
+	$go test -race -count=1 -timeout 15m ./host -goroutines
+	echo "== tests of the comparison with peers"
+	$go test -C bench -race -timeout 10m ./...
+) >"$beside" 2>&1 &
+besides=$!
+rc=0
 if [ "$($go env GOOS)" = linux ]; then
 	step "workers without cgo, as in released binaries"
-	CGO_ENABLED=0 $go test -count=1 -timeout 10m -run 'TestThreads|TestEveryLayerHolds' ./sandbox/confine
+	CGO_ENABLED=0 $go test -count=1 -timeout 10m -run 'TestThreads|TestEveryLayerHolds' ./sandbox/confine || rc=1
 	step "attacks on a host with an embedded worker program"
 	id=$(CGO_ENABLED=0 bash internal/ci/build.sh "$go" id)
 	$go test -count=1 -timeout 15m -tags embedworker -ldflags "$id" ./sandbox/workerfile ./cmd/hearth \
-		-run 'TestWorkerProgram|TestEmbedded|TestScript/(version|test|serve_call|tenant)|TestHostile|TestNoCore|TestUpgrade'
+		-run 'TestWorkerProgram|TestEmbedded|TestScript/(version|test|serve_call|tenant)|TestHostile|TestNoCore|TestUpgrade' ||
+		rc=1
 fi
-step "tests of the host without an event loop"
-$go test -race -count=1 -timeout 15m ./host -goroutines
-$go test -C bench -race -timeout 10m ./...
+wait $besides || rc=1
+cat "$beside"
+rm -f "$beside"
+exit $rc
