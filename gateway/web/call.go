@@ -27,6 +27,10 @@ func (e *exchange) route(path []string) {
 		e.mcp()
 		return
 	}
+	if len(path) == 1 && path[0] == "openapi.json" {
+		e.openAPI()
+		return
+	}
 	if len(path) < 2 || path[0] != "v1" || path[1] != "objects" {
 		e.problem(http.StatusNotFound, object.Errorf(object.CodeNotFound, "no such path"))
 		return

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/hearthhost/hearth/gateway/web/openapi"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 )
@@ -56,6 +57,19 @@ func (e *exchange) describe(id object.ID) {
 		return
 	}
 	e.json(about)
+}
+
+// maxDocument bounds the objects of an OpenAPI document.
+const maxDocument = 500
+
+// openAPI answers with the OpenAPI document of the objects and members that the caller may call.
+func (e *exchange) openAPI() {
+	if e.r.Method != http.MethodGet {
+		e.methods(http.MethodGet)
+		return
+	}
+	info := openapi.Info{Title: "Hearth", Version: e.s.cfg.Version}
+	e.json(openapi.Document(info, e.s.Callable(e.ctx, e.caller, maxDocument)))
 }
 
 // json answers with a value of the host.

@@ -921,12 +921,21 @@ var edges = []edge{
 		may: []string{},
 	},
 	{
+		pkg: "gateway/web/openapi",
+		why: "a function of descriptions",
+		may: []string{
+			"object",
+			"signature/schema",
+		},
+	},
+	{
 		pkg: "gateway/web",
 		why: "a gateway turns requests into requests of the dispatcher; it calls no backend and decodes no arguments",
 		may: []string{
 			"audit",
 			"codec/web",
 			"gateway/mcp",
+			"gateway/web/openapi",
 			"host/admit",
 			"host/dispatch",
 			"host/snapshot",
@@ -1471,6 +1480,7 @@ var edges = []edge{
 		may: []string{
 			"client",
 			"codec/pyro",
+			"gateway/web/openapi",
 			"internal/cli",
 			"internal/cli/admin",
 			"internal/cli/display",

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hearthhost/hearth/gateway/web/openapi"
 	"github.com/hearthhost/hearth/internal/cli"
 	"github.com/hearthhost/hearth/internal/cli/display"
 	"github.com/hearthhost/hearth/internal/cli/remote"
@@ -15,7 +16,7 @@ import (
 )
 
 func newDescribe(r caller) *cobra.Command {
-	var asJSON, names bool
+	var asJSON, names, asOpenAPI bool
 	cmd := &cobra.Command{
 		Use:   "describe OBJECT | --api",
 		Short: "Show the methods and attributes of an object",
@@ -24,6 +25,7 @@ may call. "oneway" methods have no reply; hearth call --get reads attributes and
 them. With --api, show every name that a script can use instead, which needs no host.`,
 		Example: `  hearth describe acme.counter
   hearth describe acme.counter --json
+  hearth describe acme.counter --openapi
   hearth describe --api`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if names {
@@ -51,13 +53,17 @@ them. With --api, show every name that a script can use instead, which needs no 
 			if err != nil {
 				return r.Explain(err)
 			}
-			if asJSON {
+			if asJSON && !asOpenAPI {
 				if err := display.JSON(cmd.OutOrStdout(), d); err != nil {
 					return err
 				}
 			}
 			if d.Error != "" {
 				return fmt.Errorf("%s does not load: %s", id, d.Error)
+			}
+			if asOpenAPI {
+				info := openapi.Info{Title: string(id), Version: "1"}
+				return display.JSON(cmd.OutOrStdout(), openapi.Document(info, []*object.Description{&d.Description}))
 			}
 			if !asJSON {
 				printDescription(cmd.OutOrStdout(), d.Description)
@@ -66,6 +72,7 @@ them. With --api, show every name that a script can use instead, which needs no 
 		},
 	}
 	cmd.Flags().BoolVar(&names, "api", false, "show every name that a script can use")
+	cmd.Flags().BoolVar(&asOpenAPI, "openapi", false, "print an OpenAPI document, for requests to a listener for HTTP")
 	cli.JSONFlag(cmd, &asJSON)
 	r.Flags(cmd)
 	return cmd
