@@ -47,6 +47,16 @@ permit "all" {
 	if left, err := os.ReadDir(filepath.Join(dir, "state")); err == nil {
 		t.Errorf("the check made a state folder with %v", left)
 	}
+	odd := filepath.Join(dir, "scripts", "demo", "odd.lua")
+	check(t, os.WriteFile(odd, []byte(`local Odd = hearth.object {}
+---@param k intger
+function Odd.expose:f(k) end
+return Odd
+`), 0o644))
+	if out, errOut, code := run("serve", "--check"); code != 0 || out != "policy.hcl: ok\n" ||
+		!strings.Contains(errOut, "demo/odd.lua:2: @param: the type intger is not declared") {
+		t.Errorf("a wrong annotation: code %d: %s%s", code, out, errOut)
+	}
 	bad := filepath.Join(dir, "scripts", "demo", "bad.lua")
 	check(t, os.WriteFile(bad, []byte("local x = 1\nlocal = 2\n"), 0o644))
 	out, errOut, code := run("serve", "--check")

@@ -166,9 +166,12 @@ func (c *checkup) tenant(
 	for _, id := range slices.Sorted(maps.Keys(t.Objects)) {
 		s := t.Objects[id].Script
 		v := script.NewVersion(id, s, libs, settings.Limits(id))
-		_, err := w.Stage(ctx, v)
+		about, err := w.Stage(ctx, v)
 		if err == nil {
 			w.Discard(v)
+			for _, text := range about.Warnings {
+				c.add(fault.Fault{Err: errors.New(text), Warning: true})
+			}
 			continue
 		}
 		var wrong *script.LoadError

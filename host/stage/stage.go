@@ -77,7 +77,10 @@ func (s *Stager) Stage(ctx context.Context, in Worker, all []*Candidate) {
 				}
 			}
 			if c.Err == nil {
-				_, c.Err = in.Stage(ctx, c.Version)
+				var about *object.Description
+				if about, c.Err = in.Stage(ctx, c.Version); c.Err == nil {
+					s.logWarnings(c, about)
+				}
 			}
 			<-slots
 		})
@@ -95,6 +98,21 @@ func (s *Stager) Stage(ctx context.Context, in Worker, all []*Candidate) {
 	}
 	if len(changed) > 0 {
 		s.storeReplaced(ctx, changed)
+	}
+}
+
+// maxWarnings bounds the lines in the log about one version.
+const maxWarnings = 20
+
+// logWarnings logs the wrong annotations of a version, which is served nevertheless.
+func (s *Stager) logWarnings(c *Candidate, about *object.Description) {
+	for i, text := range about.Warnings {
+		if i == maxWarnings {
+			s.Log.Warn("annotation", "object", string(c.Version.ID),
+				"err", "there are more: hearth serve --check lists them")
+			return
+		}
+		s.Log.Warn("annotation", "object", string(c.Version.ID), "err", text)
 	}
 }
 

@@ -47,7 +47,11 @@ func (w *worker) Stage(_ context.Context, v *script.Version) (*object.Descriptio
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.staged = append(w.staged, v.ID)
-	return new(object.Description), nil
+	about := new(object.Description)
+	for i := range len(v.Script.Source) / 100 {
+		about.Warnings = append(about.Warnings, fmt.Sprintf("acme/x.lua:%d: @param: no such parameter", i+1))
+	}
+	return about, nil
 }
 
 func (w *worker) Test(
@@ -77,6 +81,22 @@ func newStager(t *testing.T) *Stager {
 // version returns a version of an object.
 func version(id object.ID, source string) *script.Version {
 	return script.NewVersion(id, script.Script{Source: []byte(source)}, script.NewLibs(nil), object.Limits{})
+}
+
+// TestWarnings checks that wrong annotations are logged, with a bound, and that the version is staged.
+func TestWarnings(t *testing.T) {
+	var log strings.Builder
+	s := newStager(t)
+	s.Log = slog.New(slog.NewTextHandler(&log, nil))
+	c := &Candidate{Version: version("acme.odd", strings.Repeat(" ", 100*(maxWarnings+5)))}
+	s.Stage(t.Context(), new(worker), []*Candidate{c})
+	if c.Err != nil {
+		t.Error(c.Err)
+	}
+	if n := strings.Count(log.String(), "\n"); n != maxWarnings+1 ||
+		!strings.Contains(log.String(), "object=acme.odd err=\"acme/x.lua:1: @param: no such parameter\"") {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
 }
 
 // TestStage stages versions of each kind: those that load and pass their tests get a checksum, the others an error.

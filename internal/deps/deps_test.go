@@ -1489,6 +1489,7 @@ var edges = []edge{
 			"internal/shell",
 			"object",
 			"sandbox/api",
+			"signature",
 		},
 	},
 	{

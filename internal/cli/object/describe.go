@@ -13,6 +13,7 @@ import (
 	"github.com/hearthhost/hearth/internal/cli/remote"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/api"
+	"github.com/hearthhost/hearth/signature"
 )
 
 func newDescribe(r caller) *cobra.Command {
@@ -116,10 +117,28 @@ func printDescription(w io.Writer, d object.Description) {
 			}
 			fmt.Fprintf(w, "  %s%s%s\n", display.Quote(string(m.Name)), signatureText(m), memberNote(m))
 			printDoc(w, "      ", m.Doc)
+			printParams(w, m.Function)
 		}
 	}
 	section("methods", true)
 	section("attributes", false)
+}
+
+// printParams prints the documented parameters and results of a method.
+func printParams(w io.Writer, f *signature.Function) {
+	if f == nil {
+		return
+	}
+	for _, p := range f.Params {
+		if p.Doc != "" {
+			printDoc(w, "      ", p.Name+": "+p.Doc)
+		}
+	}
+	for _, r := range f.Returns {
+		if r.Doc != "" {
+			printDoc(w, "      ", "returns "+r.Doc)
+		}
+	}
 }
 
 // signatureText returns the parameters and results of a method, or the type of an attribute.
