@@ -107,6 +107,7 @@ func (h *Host) Retire(to upgrade.Successor, drain time.Duration) {
 
 // retire waits for open connections between the end of accepting and the drain.
 func (h *Host) retire(ctx context.Context, r retirement) {
+	h.web.Retire(r.drain)
 	for i, l := range h.listeners {
 		end := l.Close
 		if slices.Contains(r.listeners, h.cfg.Policy.Listeners[i].Name) {
@@ -120,7 +121,7 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 	open, _, _ := h.pyro.Connections()
 	h.log.Info("a new process accepts connections", "open_connections", open, "passed", r.passage != nil,
 		"at_most", r.drain)
-	done := h.pyro.Done()
+	done := h.gatewaysDone()
 	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()

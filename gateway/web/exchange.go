@@ -47,6 +47,9 @@ func (l *listener) handle(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	if l.s.retired.Load() {
+		h.Set("Connection", "close")
+	}
 	path, handled := e.checkRequest()
 	if handled {
 		return

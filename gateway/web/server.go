@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hearthhost/hearth/gateway/mcp"
@@ -79,6 +80,7 @@ type Server struct {
 	cut     context.CancelCauseFunc
 
 	sessions sessions
+	retired  atomic.Bool    // another process accepts connections
 	serving  sync.WaitGroup // accept loops and connections
 
 	mu              sync.Mutex // guards the fields below
@@ -125,12 +127,27 @@ func (s *Server) Serve(l *transport.Listener, settings *policy.Listener) {
 	}()
 }
 
+// retireGrace is the time in which connections that a retired server keeps may make one more request. Without it, a
+// request that is on its way to an idle connection would be lost.
+const retireGrace = 2 * time.Second
+
+// Retire asks clients to connect again, to another process: each answer has "Connection: close" or sends GOAWAY. After
+// a short time, at most drain, the server drains. It does not wait.
+func (s *Server) Retire(drain time.Duration) {
+	s.retired.Store(true)
+	time.AfterFunc(min(drain, retireGrace), s.Drain)
+}
+
 // Drain lets connections finish their requests and accepts no more. Clients receive "Connection: close" or GOAWAY.
 func (s *Server) Drain() {
 	s.mu.Lock()
+	again := s.draining
 	s.draining = true
 	all := s.listeners
 	s.mu.Unlock()
+	if again {
+		return
+	}
 	for _, l := range all {
 		s.serving.Add(1)
 		go func() { // ends with the last connection, or with Cut
