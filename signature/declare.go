@@ -131,7 +131,7 @@ func (r *typeReader) declare(rest string, attributes ...string) *Definition {
 
 // typeOf reads a type and returns the text behind it. A type that is not understood is any.
 func (r *typeReader) typeOf(text string) (*Type, string) {
-	t, rest, err := parseType(text, &r.left)
+	t, rest, err := annotatedType(text, &r.left, "")
 	if err != nil {
 		r.warn("%v", err)
 		return &Type{}, ""

@@ -138,7 +138,11 @@ func (r *functionReader) annotation(tag, rest string) {
 
 // typeOf reads a type and returns the text behind it. A type that is not understood is any.
 func (r *functionReader) typeOf(tag, text string) (t *Type, rest string) {
-	t, rest, err := parseType(text, &r.left)
+	ends := ""
+	if tag == "return" {
+		ends = ","
+	}
+	t, rest, err := annotatedType(text, &r.left, ends)
 	if err != nil {
 		r.warn("@%s: %v", tag, err)
 		return &Type{}, ""

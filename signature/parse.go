@@ -34,6 +34,24 @@ func parseType(text string, left *int) (t *Type, rest string, err error) {
 	return t, text[p.at:], nil
 }
 
+// annotatedType reads the type of an annotation and returns the text behind it. A description begins behind a space or
+// with #, @ or :, and ends has further characters that may follow the type. Other text, such as the bracket in
+// "integer[", is an error: the type in front of it is not what the author means, and would reject valid calls.
+func annotatedType(text string, left *int, ends string) (t *Type, rest string, err error) {
+	t, rest, err = parseType(text, left)
+	if err != nil {
+		return nil, "", err
+	}
+	behind := strings.TrimSpace(rest)
+	if rest != "" && !strings.ContainsRune(" \t#@:"+ends, rune(rest[0])) || strings.HasPrefix(behind, "[]") {
+		return nil, "", endsBefore(behind)
+	}
+	return t, rest, nil
+}
+
+// endsBefore returns the error of a type with other text behind it.
+func endsBefore(rest string) error { return fmt.Errorf("the type ends before %q", clip(rest)) }
+
 // recovered sets err after a panic of fail. It is deferred.
 func (p *parser) recovered(err *error) {
 	r := recover()

@@ -88,6 +88,24 @@ func TestParse(t *testing.T) {
 			warnings: []string{`@param: , is missing at ""`},
 		},
 		{
+			name: "text attached to a type",
+			comment: "@param a integer[\n@param b integer]\n@param c integer/string\n@param d integer, string\n" +
+				"@param e integer []\n@return integer]",
+			params: []string{"a", "b", "c", "d", "e"},
+			want:   "(a?: any, b?: any, c?: any, d?: any, e?: any): any",
+			warnings: []string{
+				`@param: the type ends before "["`, `@param: the type ends before "]"`,
+				`@param: the type ends before "/string"`, `@param: the type ends before ", string"`,
+				`@param: the type ends before "[]"`, `@return: the type ends before "]"`,
+			},
+		},
+		{
+			name:    "text behind a type",
+			comment: "@param a integer# why\n@param b integer@ why\n@param c integer [0, 9]\n@return integer, string",
+			params:  []string{"a", "b", "c"},
+			want:    "(a: integer, b: integer, c: integer): integer, string",
+		},
+		{
 			name: "undeclared", comment: "@param k Point", params: []string{"k"}, want: "(k?: Point)",
 			warnings: []string{"@param: the type Point is not declared; it is any"},
 		},
@@ -158,6 +176,8 @@ func TestParseTypesWarns(t *testing.T) {
 		"---@enum E\nlocal x = 3":                       "@enum belongs above a table",
 		"---@enum E\nx = {f()}":                         `@enum: an item must be NAME = a text or a number, not "f()}"`,
 		"---@class A\n---@field x Nothing":              "the type Nothing is not declared; it is any",
+		"---@alias M integer[":                          `the type ends before "["`,
+		"---@class A\n---@field x integer/string":       `the type ends before "/string"`,
 		"---@alias M {":                                 `the name of a field is required at ""`,
 		"---@class A: B\n---@class B: A\n---@field x ?": `a type is required at "?"`,
 	} {

@@ -1,7 +1,6 @@
 package signature
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 )
@@ -132,7 +131,7 @@ func ParseType(text string) (*Type, error) {
 	left := maxCommentTypes
 	t, rest, err := parseType(text, &left)
 	if err == nil && strings.TrimSpace(rest) != "" {
-		err = errors.New("the type ends before " + strconv.Quote(clip(rest)))
+		err = endsBefore(rest)
 	}
 	return t, err
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/hearthhost/hearth/internal/upgrade"
 )
 
-// TestRetire retires a host: a running request gets its answer, a connection that is open takes one more request and
-// is told to close, and the host ends when its connections have ended.
+// TestRetire retires a host: a running request gets its answer, the answer to one more
+// request of an open connection closes it, and the host ends when its connections have ended.
 func TestRetire(t *testing.T) {
 	h, _ := prepare(t, "", rules)
 	if err := h.Listen(t.Context()); err != nil {

@@ -131,7 +131,7 @@ func (s *Server) Serve(l *transport.Listener, settings *policy.Listener) {
 // request that is on its way to an idle connection would be lost.
 const retireGrace = 2 * time.Second
 
-// Retire asks clients to connect again, to another process: each answer has "Connection: close" or sends GOAWAY. After
+// Retire lets clients connect again, to another process: each answer has "Connection: close" or sends GOAWAY. After
 // a short time, at most drain, the server drains. It does not wait.
 func (s *Server) Retire(drain time.Duration) {
 	s.retired.Store(true)
