@@ -85,8 +85,8 @@ local List = hearth.object { instance = "single" }
 function List:init() self.all = {} end
 function List.oneway:add(k) self.all[#self.all + 1] = k end
 function List.expose:put(k) self.all[#self.all + 1] = k return #self.all end
-function List.expose:take() local all = self.all self.all = {} return hearth.list(all) end
-function List.expose:hold() local gate = hearth.proxy("acme.gate") gate:come() while gate:count() < 2 do end return "held" end
+function List.expose:take(_) local all = self.all self.all = {} return hearth.list(all) end
+function List.expose:hold(_) local gate = hearth.proxy("acme.gate") gate:come() while gate:count() < 2 do end return "held" end
 return List`
 
 const listPolicy = everything + `

@@ -273,8 +273,11 @@ func TestUpgradeWithState(t *testing.T) {
 		close(end)
 		round.Wait()
 		awaitEnd(t, old)
+		w.mu.Lock()
+		worst := w.worst
+		w.mu.Unlock()
 		t.Logf("upgraded in %s; %d calls, longest %s", took.Round(time.Millisecond), w.calls.Load(),
-			w.worst.Round(time.Millisecond))
+			worst.Round(time.Millisecond))
 		if t.Failed() {
 			break
 		}

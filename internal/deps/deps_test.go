@@ -1051,6 +1051,7 @@ var edges = []edge{
 		why: "it ends the largest instance and has no job and no frame",
 		may: []string{
 			"internal/bytesize",
+			"internal/largebuf",
 			"object",
 			"sandbox",
 		},

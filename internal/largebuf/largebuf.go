@@ -86,6 +86,16 @@ func Kept() int {
 	return pool.bytes
 }
 
+// Drop drops the kept buffers, for a process whose memory is at its limit. It reports whether there were any.
+func Drop() bool {
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	dropped := len(pool.kept) > 0
+	clear(pool.kept)
+	pool.kept, pool.bytes = pool.kept[:0], 0
+	return dropped
+}
+
 func removeLocked(i int) {
 	pool.bytes -= cap(pool.kept[i].b)
 	last := len(pool.kept) - 1

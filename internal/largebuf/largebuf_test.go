@@ -71,3 +71,14 @@ func TestExpiry(t *testing.T) {
 	}
 	empty(t)
 }
+
+func TestDrop(t *testing.T) {
+	empty(t)
+	if Drop() {
+		t.Error("Drop found a buffer in an empty pool")
+	}
+	Put(Get(1 << 20))
+	if !Drop() || Kept() != 0 {
+		t.Errorf("%d bytes are kept after Drop", Kept())
+	}
+}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
+	"github.com/hearthhost/hearth/internal/largebuf"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox"
 )
@@ -153,6 +154,10 @@ func (m *Limit) Enforce(self Instance) {
 		runtime.GC()
 		_, live = heap()
 		m.nextGC = live + m.limit/4
+	}
+	if live > m.limit && largebuf.Drop() {
+		runtime.GC()
+		_, live = heap()
 	}
 	if live <= m.limit {
 		return

@@ -1,4 +1,4 @@
--- expect: error ~"bad argument #1 to 'exception' \\(class name expected\\)"
+-- expect: error ~"bad argument #1 to 'exception' \\(class name expected, such as ValueError or shop.OutOfStock\\)"
 local O = hearth.object {}
 function O.expose:attack()
   do error(hearth.exception("","x")) end
