@@ -17,6 +17,9 @@ import (
 // mcpPath is the path of the Model Context Protocol on a listener with mcp = true.
 const mcpPath = "mcp"
 
+// maxMCPCalls bounds the calls of one request that run at a time: old versions of the protocol have batches.
+const maxMCPCalls = 16
+
 // mcp serves a request of the Model Context Protocol.
 func (e *exchange) mcp() {
 	if e.r.Method != http.MethodPost {
@@ -35,13 +38,14 @@ func (e *exchange) mcp() {
 	e.caller.Peer.Gateway = object.GatewayMCP
 	r := e.r.WithContext(e.ctx)
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	e.s.mcp.Serve(e.w, r, &agent{e: e})
+	e.s.mcp.Serve(e.w, r, &agent{e: e, slots: make(chan struct{}, maxMCPCalls)})
 }
 
 // agent is the caller of an MCP request. Its methods may run at the same time: a request can have several calls.
 type agent struct {
-	e  *exchange
-	mu sync.Mutex // guards the exchange's account of bytes
+	e     *exchange
+	slots chan struct{} // has a token for each running call
+	mu    sync.Mutex    // guards the exchange's account of bytes
 }
 
 // Objects returns the descriptions of the objects that the caller may call.
@@ -78,6 +82,12 @@ func (a *agent) Describe(ctx context.Context, id object.ID) (*object.Description
 // Call runs a call.
 func (a *agent) Call(_ context.Context, c mcp.Call) (mcp.Reply, error) {
 	e := a.e
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	case <-e.ctx.Done():
+		return mcp.Reply{}, object.Errorf(object.CodeCanceled, "the client is gone; not executed")
+	}
 	r := &dispatch.Request{Recheck: e.recheck}
 	r.Call.ID, r.Call.Kind, r.Call.Method, r.Call.Payload = c.ID, c.Kind, c.Member, c.Payload
 	r.Call.Caller, r.Call.Corr, r.Call.Format = e.caller, e.corr, web.JSON

@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -185,5 +187,32 @@ func TestMCPBridge(t *testing.T) {
 	if got := out.String(); !strings.Contains(got, `"id":7`) ||
 		!strings.Contains(got, `"structuredContent":{"object":"acme.counter","result":2}`) {
 		t.Errorf("answer %s", got)
+	}
+}
+
+// TestMCPBatch runs a batch of more calls than run at a time.
+func TestMCPBatch(t *testing.T) {
+	f := serve(t, "mcp = true", rules)
+	var calls []string
+	for i := range 50 {
+		calls = append(calls, fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":`+
+			`{"name":"acme.counter.add","arguments":{"k":1}}}`, i+1))
+	}
+	a := f.do(t, "POST", "/mcp", "["+strings.Join(calls, ",")+"]", "Accept", "application/json, text/event-stream",
+		"Mcp-Protocol-Version", "2025-03-26")
+	var answers []struct {
+		ID     int
+		Result struct{ IsError bool }
+	}
+	if err := json.Unmarshal([]byte(a.body), &answers); err != nil || len(answers) != len(calls) {
+		t.Fatalf("%d answers in %d %s: %v", len(answers), a.status, a.body, err)
+	}
+	for _, answer := range answers {
+		if answer.Result.IsError {
+			t.Errorf("call %d failed", answer.ID)
+		}
+	}
+	if got := f.do(t, "GET", "/v1/objects/acme.counter/total", "").body; got != "50" {
+		t.Errorf("total = %s", got)
 	}
 }
