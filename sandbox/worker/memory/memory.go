@@ -280,6 +280,11 @@ func (m *Limit) endLargestLocked(self Instance, live int64) bool {
 	}
 	m.countedSince = time.Time{}
 	if len(counted) > 0 && counted[0].held > max(largest.held, m.limit/minEvictFraction) {
+		// The last collection may have found memory of calls that have ended since. No call is cancelled for that.
+		runtime.GC()
+		if _, live = heap(); live <= m.limit {
+			return false
+		}
 		for _, h := range counted {
 			if live <= m.limit || h.held < m.limit/minEvictFraction {
 				break

@@ -120,6 +120,26 @@ func TestRunningCallIsCancelled(t *testing.T) {
 	})
 }
 
+// TestEndedCallsAreCollectedFirst exceeds a limit by the memory of a call that has ended since the last collection. The
+// running call is not cancelled for it.
+func TestEndedCallsAreCollectedFirst(t *testing.T) {
+	l := newLimit(t, 64)
+	synctest.Test(t, func(t *testing.T) {
+		running := newInstance(l, "acme.running", 40, true)
+		running.Lock()
+		defer running.Unlock()
+		ended := make([]byte, 40<<20)
+		runtime.GC()
+		l.Enforce(nil) // begins the count, which no instance answers
+		runtime.KeepAlive(ended)
+		time.Sleep(time.Minute) // longer than the wait for the count
+		l.Enforce(nil)
+		if running.canceled != nil {
+			t.Errorf("the call is cancelled for memory that is free: %v", running.canceled)
+		}
+	})
+}
+
 // TestIdleInstancesAreUnloaded exceeds a limit by small idle instances. Those that have been idle longest are unloaded,
 // and no other instance is evicted until they have ended.
 func TestIdleInstancesAreUnloaded(t *testing.T) {
