@@ -99,6 +99,9 @@ func TestList(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("tools %q, want %q", names, want)
 	}
+	if list.CacheScope != "private" {
+		t.Errorf("cache scope %q: other callers could get the list", list.CacheScope)
+	}
 	put := list.Tools[0]
 	if put.Description != "Puts a thing." {
 		t.Errorf("description %q", put.Description)

@@ -116,7 +116,7 @@ func (s *Server) list(ctx context.Context, caller Caller) (mcp.Result, error) {
 	if err != nil {
 		return nil, protocolError(err)
 	}
-	result := &mcp.ListToolsResult{Tools: []*mcp.Tool{}}
+	result := &mcp.ListToolsResult{Tools: []*mcp.Tool{}, Cacheable: mcp.Cacheable{CacheScope: "private"}}
 	names := map[string]bool{} // of methods
 	var all []tool
 	for _, about := range objects {
