@@ -11,7 +11,8 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// bodyStep is the growth of a buffer for a body of unknown length, in bytes.
+// bodyStep is the least growth of a buffer for a body of unknown length, in bytes. The buffer doubles: each byte is
+// copied a few times at most.
 const bodyStep = 32 << 10
 
 // errMediaType refuses a body that is not declared as JSON. Pages of other origins cannot declare it.
@@ -59,10 +60,11 @@ func (e *exchange) read(most int) ([]byte, error) {
 	var out []byte
 	for {
 		if len(out) == cap(out) {
-			if err := e.reserve(bodyStep); err != nil {
+			step := min(max(bodyStep, len(out)), most+1-len(out))
+			if err := e.reserve(step); err != nil {
 				return nil, err
 			}
-			grown := make([]byte, len(out), len(out)+bodyStep)
+			grown := make([]byte, len(out), len(out)+step)
 			copy(grown, out)
 			out = grown
 		}

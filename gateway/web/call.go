@@ -19,6 +19,11 @@ import (
 
 // route serves a request of an identified caller.
 func (e *exchange) route(path []string) {
+	if e.r.URL.RawQuery != "" || e.r.URL.ForceQuery {
+		e.problem(http.StatusBadRequest, invalid("no path takes a query: arguments are in the body, and credentials "+
+			"in the header Authorization"))
+		return
+	}
 	if len(path) == 2 && path[0] == "v1" && path[1] == "session" {
 		e.serveSession()
 		return
@@ -33,11 +38,6 @@ func (e *exchange) route(path []string) {
 	}
 	if len(path) < 2 || path[0] != "v1" || path[1] != "objects" {
 		e.problem(http.StatusNotFound, object.Errorf(object.CodeNotFound, "no such path"))
-		return
-	}
-	if e.r.URL.RawQuery != "" || e.r.URL.ForceQuery {
-		e.problem(http.StatusBadRequest, invalid("the path takes no query: arguments are in the body, and credentials "+
-			"in the header Authorization"))
 		return
 	}
 	switch path = path[2:]; len(path) {

@@ -26,17 +26,28 @@ func (s *Server) visible(caller object.Caller) []object.ID {
 	return s.cfg.Snapshot().Listed.Visible(caller)
 }
 
+// maxCallableBytes bounds the descriptions in a result of Callable, as JSON: their texts are the scripts'.
+const maxCallableBytes = 4 << 20
+
 // Callable returns the description of each object that a caller may call, with the members that it may call. It is
-// decided under the policy in force. Objects that cannot be described are omitted. most bounds the objects.
+// decided under the policy in force. Objects that cannot be described are omitted. most bounds the objects, and
+// maxCallableBytes their descriptions.
 func (s *Server) Callable(ctx context.Context, caller object.Caller, most int) []*object.Description {
 	var out []*object.Description
+	left := maxCallableBytes
 	for _, id := range s.visible(caller) {
 		if len(out) == most || ctx.Err() != nil {
 			break
 		}
-		if about, err := s.cfg.Dispatcher.Describe(ctx, &caller, id); err == nil {
-			out = append(out, about)
+		about, err := s.cfg.Dispatcher.Describe(ctx, &caller, id)
+		if err != nil {
+			continue
 		}
+		doc, err := json.Marshal(about)
+		if left -= len(doc); err != nil || left < 0 {
+			break
+		}
+		out = append(out, about)
 	}
 	return out
 }
@@ -77,6 +88,10 @@ func (e *exchange) json(v any) {
 	doc, err := json.Marshal(v)
 	if err != nil {
 		e.fail(err)
+		return
+	}
+	if err := e.held.Add(len(doc)); err != nil {
+		e.fail(e.s.cfg.Shares.Exhausted(err))
 		return
 	}
 	e.value(doc)
