@@ -21,6 +21,9 @@ func (s *Server) call(ctx context.Context, caller Caller, p *mcp.CallToolParamsR
 	case err != nil:
 		return nil, protocolError(err)
 	case t == nil:
+		if id, _, ok := cutMember(p.Name); ok {
+			caller.Unknown(id)
+		}
 		return nil, unknownTool(p.Name)
 	}
 	c, err := t.request(p.Arguments)
@@ -55,7 +58,7 @@ func (t *tool) request(args json.RawMessage) (Call, error) {
 				`digits, "_", "-", "." and "~"`)
 		}
 		delete(given, argKey)
-		c.ID = object.ID(string(c.ID) + ":" + key)
+		c.ID = c.ID.WithKey(key)
 	}
 	switch {
 	case t.kind == object.Get:

@@ -32,8 +32,10 @@ type Caller interface {
 	// sorted by id. It may stop after max objects.
 	Objects(ctx context.Context, max int) ([]*object.Description, error)
 	// Describe returns the description of one object. An object that is hidden from the caller, and one that does not
-	// exist, have the same error with CodeNotFound.
+	// exist, have the same error with CodeNotFound. It records no denial.
 	Describe(ctx context.Context, id object.ID) (*object.Description, error)
+	// Unknown records a denial: the caller named a tool of an object, and has no such tool.
+	Unknown(id object.ID)
 	// Call runs a call whose payload is a JSON document of format http/json.
 	Call(ctx context.Context, c Call) (Reply, error)
 }

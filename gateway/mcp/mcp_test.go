@@ -24,6 +24,7 @@ type fakeCaller struct {
 	reply   Reply
 	err     error
 	calls   []Call
+	unknown []object.ID
 }
 
 func (f *fakeCaller) Objects(_ context.Context, most int) ([]*object.Description, error) {
@@ -38,6 +39,8 @@ func (f *fakeCaller) Describe(_ context.Context, id object.ID) (*object.Descript
 	}
 	return nil, object.Errorf(object.CodeNotFound, "unknown object")
 }
+
+func (f *fakeCaller) Unknown(id object.ID) { f.unknown = append(f.unknown, id) }
 
 func (f *fakeCaller) Call(_ context.Context, c Call) (Reply, error) {
 	f.calls = append(f.calls, c)
@@ -209,6 +212,10 @@ func TestCall(t *testing.T) {
 			}
 			if got != tt.want {
 				t.Errorf("called %q, want %q", got, tt.want)
+			}
+			_, _, named := cutMember(tt.tool)
+			if recorded := len(f.unknown) > 0; recorded != (named && strings.HasPrefix(text, "!!") && got == "") {
+				t.Errorf("a denial is recorded: %v", recorded)
 			}
 		})
 	}

@@ -67,10 +67,11 @@ func find(ctx context.Context, caller Caller, name string) (*tool, error) {
 	if len(name) > MaxName {
 		return nil, nil
 	}
-	id, member, kind, ok := cutMember(name)
+	id, member, ok := cutMember(name)
 	if !ok {
 		return nil, nil
 	}
+	kind := object.Invoke
 	for {
 		about, err := caller.Describe(ctx, id)
 		switch {
@@ -94,20 +95,20 @@ func find(ctx context.Context, caller Caller, name string) (*tool, error) {
 		default:
 			return nil, nil
 		}
-		if id, member, _, ok = cutMember(string(id)); !ok {
+		if id, member, ok = cutMember(string(id)); !ok {
 			return nil, nil
 		}
 	}
 }
 
 // cutMember splits the name of a method's tool.
-func cutMember(name string) (id object.ID, member object.Method, kind object.CallKind, ok bool) {
+func cutMember(name string) (id object.ID, member object.Method, ok bool) {
 	i := strings.LastIndexByte(name, '.')
 	if i < 0 {
-		return "", "", 0, false
+		return "", "", false
 	}
 	id, err := object.ParseID(name[:i])
-	return id, object.Method(name[i+1:]), object.Invoke, err == nil
+	return id, object.Method(name[i+1:]), err == nil
 }
 
 // list returns the tools that a caller may use, at most MaxTools.

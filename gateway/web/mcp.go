@@ -64,19 +64,26 @@ func ofFamily(about *object.Description) *object.Description {
 	return &family
 }
 
-// Describe returns the description of an object.
+// Describe returns the description of an object, under the id of its listing. An object that is not visible leaves no
+// record: the name of an attribute's tool can also be that of a method of another object.
 func (a *agent) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
-	if id.Tenant() == object.HostTenant {
+	snap := a.e.s.cfg.Snapshot()
+	if _, keyed := snap.Routes.Listed(id.WithKey(object.AnyKey)); keyed {
+		id = id.WithKey(object.AnyKey)
+	}
+	if _, ok := snap.Routes.Listed(id); !ok || !snap.Policy.Visible(a.e.caller, id) {
 		return nil, dispatch.ErrUnknown
 	}
 	about, err := a.e.s.cfg.Dispatcher.Describe(ctx, &a.e.caller, id)
-	if object.CodeOf(err) == object.CodeNotFound {
-		about, err = a.e.s.cfg.Dispatcher.Describe(ctx, &a.e.caller, id+":*")
-	}
 	if err != nil {
 		return nil, err
 	}
 	return ofFamily(about), nil
+}
+
+// Unknown records that the caller named a tool that it does not have.
+func (a *agent) Unknown(id object.ID) {
+	a.e.s.cfg.Dispatcher.Hide(&a.e.caller, id, "no tool that this principal may use")
 }
 
 // Call runs a call.

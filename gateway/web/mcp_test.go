@@ -216,3 +216,33 @@ func TestMCPBatch(t *testing.T) {
 		t.Errorf("total = %s", got)
 	}
 }
+
+// TestMCPRecordsOfTools checks that tools of attributes and of keyed objects leave no denial in the audit log, and that
+// a tool which the caller does not have leaves one.
+func TestMCPRecordsOfTools(t *testing.T) {
+	f := serve(t, "mcp = true", rules)
+	client := mcp.NewClient(&mcp.Implementation{Name: "client", Version: "1"}, nil)
+	s, err := client.Connect(t.Context(), &mcp.StreamableClientTransport{Endpoint: f.url + "/mcp"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // the test has ended
+	denials := func() int {
+		t.Helper()
+		log, err := os.ReadFile(f.dir + "/state/audit.jsonl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(log), `"denied: `)
+	}
+	tools(t, s)
+	call(t, s, "acme.counter.total.get", nil)
+	call(t, s, "acme.cart.key", map[string]any{"object_key": "ann"})
+	if n := denials(); n != 0 {
+		t.Errorf("%d denials after calls that are permitted", n)
+	}
+	call(t, s, "other.hidden.hi", nil)
+	if n := denials(); n != 1 {
+		t.Errorf("%d denials after a call of a hidden tool", n)
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,7 @@ import (
 	"github.com/hearthhost/hearth/internal/safefile"
 )
 
-// maxFile is the largest size of a file with a token, a key or certificates, in bytes.
+// maxFile is the largest size of a file with a token or certificates, in bytes.
 const maxFile = 1 << 20
 
 // options are the flags.
@@ -96,7 +95,7 @@ func (o *options) bridge(address string) (*bridge.Bridge, error) {
 func (o *options) tls() (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if o.ca != "" {
-		pem, err := os.ReadFile(o.ca)
+		pem, err := safefile.ReadPublic(o.ca, maxFile)
 		if err != nil {
 			return nil, err
 		}
@@ -106,17 +105,9 @@ func (o *options) tls() (*tls.Config, error) {
 		}
 	}
 	if o.cert != "" {
-		cert, err := os.ReadFile(o.cert)
+		pair, err := safefile.ReadKeyPair(o.cert, o.key)
 		if err != nil {
 			return nil, err
-		}
-		key, err := safefile.Read(o.key, maxFile)
-		if err != nil {
-			return nil, err
-		}
-		pair, err := tls.X509KeyPair(cert, key)
-		if err != nil {
-			return nil, fmt.Errorf("%s, %s: %w", o.cert, o.key, err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
