@@ -48,8 +48,8 @@ func fitsInt64(neg bool, u uint64) (int64, bool) {
 	return int64(u), u <= math.MaxInt64
 }
 
-// decimalTo feeds a decimal integer at a byte offset to the sink.
-func decimalTo(sink object.Sink, b []byte, maxDigits, offset int) error {
+// FeedDecimal feeds a decimal integer at a byte offset to the sink, with at most maxDigits digits.
+func FeedDecimal(sink object.Sink, b []byte, maxDigits, offset int) error {
 	if len(b) > maxDigits+1 || len(b) > maxDigits && b[0] != '-' {
 		return tooLong(maxDigits)
 	}

@@ -245,6 +245,6 @@ func (r *jsonReader) number(sink object.Sink) error {
 	} else if string(b) == "-0" {
 		return sink.Int(0)
 	} else {
-		return decimalTo(sink, b, r.lim.Digits, start)
+		return FeedDecimal(sink, b, r.lim.Digits, start)
 	}
 }

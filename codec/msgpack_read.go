@@ -291,7 +291,7 @@ func (r *msgpackReader) ext(sink object.Sink, n uint64) error {
 	case code == extComplex && n == 16:
 		return sink.Complex(complex(littleFloat(b), littleFloat(b[8:])))
 	case code == extBigInt:
-		return decimalTo(sink, b, r.lim.Digits, start)
+		return FeedDecimal(sink, b, r.lim.Digits, start)
 	case code == extDateTime && n == 8:
 		v := littleFloat(b)
 		if !validDateTime(v) {

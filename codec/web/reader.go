@@ -454,34 +454,16 @@ func (r *reader) number(sink object.Sink) error {
 	}
 	doc := r.doc[start:r.pos]
 	if r.pos == whole {
-		return r.integer(sink, doc, n)
+		if string(doc) == "-0" {
+			return sink.Int(0)
+		}
+		return codec.FeedDecimal(sink, doc, r.lim.Digits, start)
 	}
 	v, err := strconv.ParseFloat(string(doc), 64)
 	if err != nil || math.IsInf(v, 0) {
 		return invalid(object.ReasonValue, "json: the number at byte %d is outside the range of a float", start)
 	}
 	return sink.Float(v)
-}
-
-// integer feeds an integer of a number of digits.
-func (r *reader) integer(sink object.Sink, doc []byte, digits int) error {
-	if digits <= 18 {
-		v := int64(0)
-		for _, c := range doc[len(doc)-digits:] {
-			v = 10*v + int64(c-'0')
-		}
-		if doc[0] == '-' {
-			v = -v
-		}
-		return sink.Int(v)
-	}
-	if digits > r.lim.Digits {
-		return object.Errorf(object.CodeTooLarge, "integer of more than %d digits", r.lim.Digits)
-	}
-	if v, err := strconv.ParseInt(string(doc), 10, 64); err == nil {
-		return sink.Int(v)
-	}
-	return sink.BigInt(doc)
 }
 
 // digits moves past decimal digits and returns their number.

@@ -55,7 +55,8 @@ func TestDocumentsAreBounded(t *testing.T) {
 	f := serve(t, "", rules)
 	source := "local L = hearth.object {}\n"
 	for i := range 7 {
-		source += strings.Repeat("-- "+strings.Repeat("x", 97)+"\n", 80) + fmt.Sprintf("function L.expose:m%d() end\n", i)
+		source += strings.Repeat("-- "+strings.Repeat("x", 97)+"\n", 80)
+		source += fmt.Sprintf("function L.expose:m%d() end\n", i)
 	}
 	for i := range 90 {
 		file := filepath.Join(f.dir, "scripts", "acme", fmt.Sprintf("long%d.lua", i))
