@@ -5,10 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,10 +16,9 @@ import (
 
 	"github.com/hearthhost/hearth/client"
 	"github.com/hearthhost/hearth/host"
+	"github.com/hearthhost/hearth/host/hosttest"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/launch"
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/sandbox/worker"
 	"github.com/hearthhost/hearth/wire"
 )
@@ -137,62 +134,14 @@ func start(t testing.TB, policyText string) string {
 func startHost(t testing.TB, policyText string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
 	h, dir := makeHost(t, policyText, with...)
-	if err := h.Listen(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve() = %v", err)
-		}
-	})
+	hosttest.Serve(t, h)
 	return h, dir
 }
 
 // makeHost is like startHost for a host that does not listen yet.
 func makeHost(t testing.TB, policyText string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
-	dir := t.TempDir()
-	for name, src := range scripts {
-		path := filepath.Join(dir, "scripts", name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file := filepath.Join(dir, "policy.hcl")
-	if err := os.WriteFile(file, []byte(policyText), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	p, err := policyfile.Load(file, os.Getuid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	if testing.Verbose() {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	cfg := host.Config{
-		Policy:     p,
-		Log:        log,
-		Worker:     []string{os.Args[0], "worker"},
-		Version:    "test",
-		PolicyFile: file,
-		Load:       func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) },
-	}
-	for _, set := range with {
-		set(&cfg)
-	}
-	h, err := host.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h, dir
+	return hosttest.Make(t, scripts, policyText, with...)
 }
 
 func dial(t testing.TB, addr string, cfg client.Config) *client.Client {

@@ -6,17 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/hearthhost/hearth/host"
-	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/policy/policyfile"
+	"github.com/hearthhost/hearth/host/hosttest"
 	"github.com/hearthhost/hearth/sandbox/worker"
 )
 
@@ -100,65 +97,18 @@ type fixture struct {
 func serve(t testing.TB, settings, rules string, with ...func(*host.Config)) *fixture {
 	t.Helper()
 	h, dir := prepare(t, settings, rules, with...)
-	if err := h.Listen(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- h.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve() = %v", err)
-		}
-	})
+	hosttest.Serve(t, h)
 	return &fixture{host: h, dir: dir, url: "http://" + h.Addrs()[0]}
 }
 
+// prepare is like serve for a host that does not listen yet.
 func prepare(t testing.TB, settings, rules string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
-	dir := t.TempDir()
-	for name, src := range scripts {
-		path := filepath.Join(dir, "scripts", name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(src), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file := filepath.Join(dir, "policy.hcl")
 	if !strings.Contains(settings, "address") {
 		settings = "address = \"127.0.0.1:0\"\n" + settings
 	}
 	text := fmt.Sprintf("listener \"web\" {\nprotocol = \"http\"\n%s\n}\n%s", settings, rules)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	p, err := policyfile.Load(file, os.Getuid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := slog.New(slog.DiscardHandler)
-	if testing.Verbose() {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	cfg := host.Config{
-		Policy:     p,
-		Log:        log,
-		Worker:     []string{os.Args[0], "worker"},
-		Version:    "test",
-		PolicyFile: file,
-		Load:       func() (*policy.Policy, error) { return policyfile.Load(file, os.Getuid()) },
-	}
-	for _, set := range with {
-		set(&cfg)
-	}
-	h, err := host.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h, dir
+	return hosttest.Make(t, scripts, text, with...)
 }
 
 // answer is the answer to a request.

@@ -906,6 +906,15 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "host/hosttest",
+		why: "a host in the process of a test",
+		may: []string{
+			"host",
+			"policy",
+			"policy/policyfile",
+		},
+	},
+	{
 		pkg: "gateway/mcp",
 		why: "it translates between tools and members; a gateway gives it the host as one caller sees it",
 		may: []string{
