@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"os/signal"
 	"runtime"
 	"strings"
@@ -44,6 +45,9 @@ const policyFile = "policy.hcl"
 
 // Run serves until a signal or the end of ctx. It returns when running calls have finished.
 func Run(ctx context.Context, cfg Config) error {
+	// Texts of net/http on the standard logger can have bytes of a server, and so a credential that it returns. The
+	// servers of the host have loggers of their own.
+	log.SetOutput(io.Discard)
 	h, err := host.New(cfg.Host)
 	if err != nil {
 		if strings.HasPrefix(err.Error(), cfg.Source) { // it has the position in the file

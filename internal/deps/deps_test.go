@@ -378,6 +378,32 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "service/egress/rule",
+		why: "the policy and the client decide by the same rules, which open nothing",
+		may: []string{"object"},
+	},
+	{
+		pkg: "service/egress/address",
+		why: "it decides about addresses and opens nothing",
+	},
+	{
+		pkg: "service/egress/sign",
+		why: "it computes signatures and opens nothing",
+	},
+	{
+		pkg: "service/egress",
+		why: "it sends requests by rules, and does not depend on the host that runs it",
+		may: []string{
+			"internal/redact",
+			"internal/safefile",
+			"internal/unsafestr",
+			"object",
+			"service/egress/address",
+			"service/egress/rule",
+			"service/egress/sign",
+		},
+	},
+	{
 		pkg: "sandbox/services",
 		why: "it declares interfaces, and has no implementation",
 		may: []string{
