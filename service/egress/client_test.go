@@ -149,7 +149,7 @@ func TestSignAWS(t *testing.T) {
 	resp := newBench(t, nil).get(b, "/bucket/key")
 	if !strings.Contains(resp.Body, "Credential=AKIDEXAMPLE/") || !strings.Contains(resp.Body,
 		"/us-east-1/s3/aws4_request, "+
-		"SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=") ||
+			"SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=") ||
 		!strings.HasSuffix(resp.Body, "[secret password]") {
 		t.Errorf("got %s", resp.Body)
 	}

@@ -17,8 +17,9 @@ import (
 
 // zone has the addresses of the names of a DNS server. A name in front of "->" is an alias.
 type zone struct {
-	mu      sync.Mutex
-	answers map[string][]string // per query: the first element is used up unless it is the last; "a b" are two addresses
+	mu sync.Mutex
+	// answers has the answers of each name. The first one is used up unless it is the last; "a b" are two addresses.
+	answers map[string][]string
 	queries atomic.Int64
 }
 

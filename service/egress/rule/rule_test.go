@@ -32,7 +32,7 @@ var hostileURLs = []string{
 	"https://example.com/v1/..%2fadmin", "https://example.com/v1/..%5cadmin", "https://example.com/v1/..;/admin",
 	"https://example.com//admin", "https://example.com/v1//x", "https://example.com/v1/%2f/x",
 	"https://example.com/%c0%ae%c0%ae/x", "https://example.com/<x>", "https://example.com/\"",
-		"https://example.com/{x}",
+	"https://example.com/{x}",
 	"https://example.com/" + strings.Repeat("a", rule.MaxURLBytes),
 	"https://" + strings.Repeat("a", 64) + ".com/", "https://" + strings.Repeat("a.", 127) + "com/",
 }
@@ -217,8 +217,9 @@ func TestParseHost(t *testing.T) {
 	t.Parallel()
 	for s, valid := range map[string]bool{
 		"example.com": true, "*.example.com": true, "Example.com:8443": true, "10.0.0.1": true,
-			"[2001:4860::1]:1": true,
-		"*": false, "*.com": false, "*.*.com": false, "a.*.com": false, "*.10.0.0.1": false, "example.com:": false,
+		"[2001:4860::1]:1": true,
+		"*":                false, "*.com": false, "*.*.com": false, "a.*.com": false, "*.10.0.0.1": false,
+			"example.com:": false,
 		"https://example.com": false, "example.com/": false, "user@example.com": false, "": false, "0x7f.1": false,
 	} {
 		h, err := rule.ParseHost(s)
@@ -252,7 +253,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for s, valid := range map[string]bool{"Authorization": true, "Host": false, "proxy-authorization": false,
-		"a b": false,
+		"a b":            false,
 		"Content_Length": false} {
 		if err := rule.CheckInjected(s); (err == nil) != valid {
 			t.Errorf("CheckInjected(%q): %v", s, err)

@@ -77,7 +77,7 @@ func TestAWS(t *testing.T) {
 		{
 			name: "documentation, S3 GET Bucket",
 			key:  s3,
-			r:    sign.Request{Method: "GET", Path: "/", Query: "max-keys=2&prefix=J", Header: s3Header,
+			r: sign.Request{Method: "GET", Path: "/", Query: "max-keys=2&prefix=J", Header: s3Header,
 				BodySum: empty},
 			want: "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
 		},
