@@ -219,7 +219,7 @@ func TestParseHost(t *testing.T) {
 		"example.com": true, "*.example.com": true, "Example.com:8443": true, "10.0.0.1": true,
 		"[2001:4860::1]:1": true,
 		"*":                false, "*.com": false, "*.*.com": false, "a.*.com": false, "*.10.0.0.1": false,
-			"example.com:": false,
+		"example.com:":        false,
 		"https://example.com": false, "example.com/": false, "user@example.com": false, "": false, "0x7f.1": false,
 	} {
 		h, err := rule.ParseHost(s)
