@@ -46,7 +46,7 @@ const policyFile = "policy.hcl"
 // Run serves until a signal or the end of ctx. It returns when running calls have finished.
 func Run(ctx context.Context, cfg Config) error {
 	// Texts of net/http on the standard logger can have bytes of a server, and so a credential that it returns. The
-	// servers of the host have loggers of their own.
+	// host has its own loggers.
 	log.SetOutput(io.Discard)
 	h, err := host.New(cfg.Host)
 	if err != nil {
