@@ -29,6 +29,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("MYUID", strconv.Itoa(os.Getuid()))
+			e.Setenv("GORACE", os.Getenv("GORACE")) // of make test; the variables of scripts are new
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

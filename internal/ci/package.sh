@@ -11,7 +11,11 @@ VERSION=$(git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-\(
 export VERSION=${VERSION:-0.0.0+$(git rev-parse --short HEAD 2>/dev/null || echo devel)}
 mkdir -p build/completion
 GOARCH=$ARCH bash internal/ci/build.sh "$go" "$VERSION"
-CGO_ENABLED=0 $go run ./cmd/hearth completion bash >build/completion/hearth.bash
+if [ "$ARCH" = "$($go env GOHOSTARCH)" ]; then
+	build/hearth completion bash >build/completion/hearth.bash
+else
+	CGO_ENABLED=0 $go run ./cmd/hearth completion bash >build/completion/hearth.bash
+fi
 for kind in deb rpm; do
 	$go run "$nfpm" package -f packaging/nfpm.yaml -p "$kind" -t build/
 done

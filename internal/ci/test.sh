@@ -97,7 +97,8 @@ step "allocation budgets of the audit log and of TLS"
 $go test -count=1 -run Alloc ./audit ./transport/channel
 
 step "tests with the race detector"
-export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off"
+# Programs with the race detector wait a second before they exit by default. The tests start hundreds of them.
+export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off" GORACE=atexit_sleep_ms=0
 $go test -race -timeout 25m ./...
 
 # The rest uses less than one processor: the tests wait for processes and limits. So it runs side by side.
