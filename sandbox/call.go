@@ -194,8 +194,9 @@ func (s *State) invoke(r *Request) (Outcome, error) {
 	} else {
 		err = s.attributeArguments(b, r.Kind)
 	}
-	if m, ok := errors.AsType[arguments.Mismatch](err); ok {
-		return s.writeException(r, "TypeError", []lua.Value{lua.String(string(r.Method) + ": " + string(m))})
+	if m, ok := errors.AsType[arguments.Mismatch](err); ok { // the method has not run
+		return Outcome{}, &object.Error{Code: object.CodeInvalid, Reason: object.ReasonType,
+			Msg: s.exceptions.Clean(string(r.Method) + ": " + string(m))}
 	} else if err != nil {
 		return Outcome{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -35,7 +36,7 @@ func (s *Server) call(ctx context.Context, caller Caller, p *mcp.CallToolParamsR
 	case err != nil && object.CodeOf(err) == object.CodeNotFound: // no longer permitted
 		return nil, unknownTool(p.Name)
 	case err != nil:
-		return failed(object.SafeText(err)), nil
+		return failed(failure(err)), nil
 	case reply.Next != nil:
 		return collect(ctx, c.ID, reply), nil
 	case reply.Exception:
@@ -147,6 +148,15 @@ func collect(ctx context.Context, id object.ID, r Reply) *mcp.CallToolResult {
 		items = append(items, item...)
 	}
 	return succeeded(content{Object: id, Result: append(items, ']'), More: more})
+}
+
+// failure returns the text of a failed call, with its state if the call was not executed.
+func failure(err error) string {
+	text := object.SafeText(err)
+	if object.AsError(err).Executed() == object.NotExecuted && !strings.Contains(text, "not executed") {
+		text += "; not executed"
+	}
+	return text
 }
 
 // exceptionText returns the class and message of an exception.

@@ -81,7 +81,7 @@ forbid "agents reset nothing" {
 	}{
 		{"acme.counter.add", map[string]any{"k": 5}, "5"},
 		{"acme.counter.total.get", nil, "5"},
-		{"acme.counter.add", map[string]any{"n": 5}, "!"},
+		{"acme.counter.add", map[string]any{"n": 5}, "!add: no parameter n; the parameters are k; not executed"},
 		{"acme.counter.reset", nil, `!!unknown tool "acme.counter.reset"`},
 		{"acme.counter.total.set", map[string]any{"value": 1}, `!!unknown tool`},
 		{"other.hidden.hi", nil, `!!unknown tool "other.hidden.hi"`},

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/hearthhost/hearth/codec/web"
 	"github.com/hearthhost/hearth/object"
@@ -19,49 +17,21 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
 	// Executed is whether the call was executed: "no", "yes" (or a part of it), or "unknown".
-	Executed  string   `json:"executed"`
-	Class     string   `json:"class,omitempty"` // of an exception
-	Traceback []string `json:"traceback,omitempty"`
+	Executed  object.Executed `json:"executed"`
+	Class     string          `json:"class,omitempty"` // of an exception
+	Traceback []string        `json:"traceback,omitempty"`
 }
 
 // typePrefix is the prefix of the type of a problem.
 const typePrefix = "urn:hearth:problem:"
 
-// States of the call of a problem.
-const (
-	notExecuted = "no"
-	executed    = "yes"
-	unknown     = "unknown"
-)
-
-// execution returns whether the call of an error was executed. The text of an error contains it, unless the code
-// determines it.
-func execution(e *object.Error) string {
-	switch {
-	case strings.Contains(e.Msg, "not executed"):
-		return notExecuted
-	case strings.Contains(e.Msg, "whether it was executed is unknown"), strings.Contains(e.Msg, "is unknown"):
-		return unknown
-	case strings.Contains(e.Msg, "executed"):
-		return executed
-	}
-	switch e.Code {
-	case object.CodeInvalid, object.CodeTooLarge, object.CodeUnauthenticated, object.CodeDenied, object.CodeNotFound,
-		object.CodeExhausted, object.CodeRetired:
-		return notExecuted
-	case object.CodeRaised:
-		return executed
-	}
-	return unknown
-}
-
 // statusOf returns the status for an error of a call.
-func statusOf(e *object.Error, state string) int {
+func statusOf(e *object.Error, state object.Executed) int {
 	switch e.Code {
 	case object.CodeInvalid:
 		return http.StatusBadRequest
 	case object.CodeTooLarge:
-		if state == notExecuted {
+		if state == object.NotExecuted {
 			return http.StatusRequestEntityTooLarge
 		}
 	case object.CodeUnauthenticated:
@@ -71,11 +41,11 @@ func statusOf(e *object.Error, state string) int {
 	case object.CodeNotFound:
 		return http.StatusNotFound
 	case object.CodeExhausted:
-		if state == notExecuted {
+		if state == object.NotExecuted {
 			return http.StatusTooManyRequests
 		}
 	case object.CodeDeadline, object.CodeCanceled, object.CodeUnavailable, object.CodeRetired:
-		if state == notExecuted {
+		if state == object.NotExecuted {
 			return http.StatusServiceUnavailable
 		}
 		return http.StatusGatewayTimeout
@@ -86,7 +56,7 @@ func statusOf(e *object.Error, state string) int {
 // problemOf returns the problem for an error of a call.
 func problemOf(err error) *Problem {
 	e := object.AsError(err)
-	state := execution(e)
+	state := e.Executed()
 	p := &Problem{
 		Type:     typePrefix + e.Code.String(),
 		Status:   statusOf(e, state),
@@ -95,7 +65,7 @@ func problemOf(err error) *Problem {
 		Class:    e.Class,
 	}
 	if e.Code == object.CodeInternal {
-		p.Detail, p.Executed = "internal error", unknown
+		p.Detail = "internal error"
 	}
 	return p
 }
@@ -109,13 +79,17 @@ func (e *exchange) fail(err error) {
 		e.log(slog.LevelError, "internal error", "principal", string(e.caller.Principal),
 			"call", object.CorrelationText(e.corr), "path", e.r.URL.Path, "err", err)
 	}
+	if e.pyroAnswers {
+		e.pyroFailure(err)
+		return
+	}
 	e.write(problemOf(err))
 }
 
 // problem answers with an error of the request itself: the call was not executed.
 func (e *exchange) problem(status int, err error) {
 	p := problemOf(err)
-	p.Status, p.Executed = status, notExecuted
+	p.Status, p.Executed = status, object.NotExecuted
 	e.write(p)
 }
 
@@ -133,7 +107,7 @@ func exceptionProblem(payload []byte) *Problem {
 	p := &Problem{
 		Type:     typePrefix + object.CodeRaised.String(),
 		Status:   http.StatusInternalServerError,
-		Executed: executed,
+		Executed: object.WasExecuted,
 	}
 	x, err := web.ScanException(payload)
 	if err != nil {
@@ -146,17 +120,14 @@ func exceptionProblem(payload []byte) *Problem {
 
 // write writes a problem.
 func (e *exchange) write(p *Problem) {
-	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+	e.retryLater(p.Status)
+	e.document(p.Status, "application/problem+json", p.encode())
+}
+
+// retryLater sets the header Retry-After for a status of calls that may succeed later.
+func (e *exchange) retryLater(status int) {
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		e.w.Header().Set("Retry-After", retryAfter)
-	}
-	body := p.encode()
-	h := e.w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.WriteTimeout))
-	e.w.WriteHeader(p.Status)
-	if e.r.Method != http.MethodHead {
-		_, _ = e.w.Write(body)
 	}
 }
 
