@@ -34,6 +34,8 @@ type HTTP struct {
 	Hosts []string // accepted hosts in lower case, with or without a port; nil: this machine's names
 	CORS  []string // origins whose pages may make requests, "https://app.example.org"; nil: none
 	MCP   bool     // serves the Model Context Protocol at /mcp
+	// PyroPaths serves the paths of Pyro's own HTTP gateway, below /pyro/.
+	PyroPaths bool
 }
 
 // TLS is a listener's tls block. All paths are absolute.

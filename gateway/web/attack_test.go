@@ -92,7 +92,7 @@ func TestPaths(t *testing.T) {
 		"/v1/objects/acme.counter/total?key=x": 400,
 		"/v1/objects/acme.counter/total/x":     404,
 		"/V1/objects/acme.counter/total":       404,
-		"/":                                    404,
+		"/":                                    200,
 	} {
 		got := f.raw(t, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		if len(got) != 1 || got[0] != want {

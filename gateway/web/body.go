@@ -132,7 +132,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 func (e *exchange) refuseBody(err error) {
 	e.w.Header().Set("Connection", "close")
 	switch {
-	case errors.Is(err, errMediaType), errors.Is(err, errEncoded):
+	case errors.Is(err, errMediaType), errors.Is(err, errEncoded), errors.Is(err, errNoForm):
 		e.problem(http.StatusUnsupportedMediaType, err)
 	case object.CodeOf(err) == object.CodeDeadline:
 		e.problem(http.StatusRequestTimeout, err)

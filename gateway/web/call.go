@@ -19,9 +19,17 @@ import (
 
 // route serves a request of an identified caller.
 func (e *exchange) route(path []string) {
+	if e.l.settings.HTTP.PyroPaths && len(path) > 0 && path[0] == pyroPath {
+		e.pyro(path)
+		return
+	}
 	if e.r.URL.RawQuery != "" || e.r.URL.ForceQuery {
 		e.problem(http.StatusBadRequest, invalid("no path takes a query: arguments are in the body, and credentials "+
 			"in the header Authorization"))
+		return
+	}
+	if len(path) == 0 {
+		e.page()
 		return
 	}
 	if len(path) == 2 && path[0] == "v1" && path[1] == "session" {
@@ -95,7 +103,9 @@ func (e *exchange) member(id object.ID, name object.Method) {
 		return
 	}
 	if c.Kind == object.Invoke && !r.Truncated && e.oneway(c) {
-		e.background(&r, end)
+		if e.background(&r, end) {
+			e.w.WriteHeader(http.StatusAccepted)
+		}
 		return
 	}
 	defer end()
@@ -121,6 +131,10 @@ func (e *exchange) answer(r *dispatch.Request, reply object.Reply, err error) {
 		return
 	}
 	switch {
+	case e.pyroAnswers && reply.Exception:
+		e.document(http.StatusInternalServerError, "application/json; charset=utf-8", reply.Payload)
+	case e.pyroAnswers:
+		e.pyroValue(reply.Payload)
 	case reply.Exception:
 		e.raised(reply.Payload)
 	case string(reply.Payload) == "null":
@@ -131,13 +145,18 @@ func (e *exchange) answer(r *dispatch.Request, reply object.Reply, err error) {
 }
 
 // value answers with a JSON document.
-func (e *exchange) value(doc []byte) {
+func (e *exchange) value(doc []byte) { e.document(http.StatusOK, "application/json", doc) }
+
+// document answers with a document of a media type.
+func (e *exchange) document(status int, kind string, doc []byte) {
 	h := e.w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(doc)))
 	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.WriteTimeout))
-	e.w.WriteHeader(http.StatusOK)
-	_, _ = e.w.Write(doc)
+	e.w.WriteHeader(status)
+	if e.r.Method != http.MethodHead {
+		_, _ = e.w.Write(doc)
+	}
 }
 
 // oneway reports whether a call is made without waiting for its end: the client prefers it, or the method is oneway.
@@ -160,14 +179,13 @@ func (e *exchange) oneway(c *object.Call) bool {
 			return false // the call has the same error
 		}
 	}
-	i, ok := slices.BinarySearchFunc(about.Members, c.Method, func(m object.Member, name object.Method) int {
-		return strings.Compare(string(m.Name), string(name))
-	})
-	return ok && about.Members[i].Oneway
+	m := findMember(about, c.Method)
+	return m != nil && m.Oneway
 }
 
-// background starts a oneway call, after which it calls end, and answers when it is in the object's queue.
-func (e *exchange) background(r *dispatch.Request, end func()) {
+// background starts a oneway call, after which it calls end. It returns true when the call is in the object's queue. If
+// that fails, it answers and returns false.
+func (e *exchange) background(r *dispatch.Request, end func()) bool {
 	r.Oneway = true
 	r.Payload = slices.Clone(r.Payload)
 	size := len(r.Payload) + admit.OnewayBytes
@@ -175,7 +193,7 @@ func (e *exchange) background(r *dispatch.Request, end func()) {
 	if err := account.Acquire(size); err != nil {
 		end()
 		e.fail(e.s.cfg.Shares.Exhausted(err))
-		return
+		return false
 	}
 	select {
 	case e.conn.oneways <- struct{}{}:
@@ -200,9 +218,9 @@ func (e *exchange) background(r *dispatch.Request, end func()) {
 	})
 	if r.Enqueued == nil { // it was not admitted
 		e.answer(r, object.Reply{}, <-failed)
-		return
+		return false
 	}
-	e.w.WriteHeader(http.StatusAccepted)
+	return true
 }
 
 // contentType reports whether the body of a request is declared as JSON. A request without a body needs no declaration.

@@ -38,7 +38,11 @@ func (e *exchange) checkRequest() (path []string, handled bool) {
 	if e.crossOrigin() {
 		return nil, true
 	}
-	path, err := splitPath(r.URL.EscapedPath())
+	encoded := r.URL.EscapedPath()
+	if e.l.settings.HTTP.PyroPaths && encoded == "/"+pyroPath+"/" {
+		encoded = "/" + pyroPath
+	}
+	path, err := splitPath(encoded)
 	if err != nil {
 		e.problem(http.StatusBadRequest, err)
 		return nil, true
@@ -108,7 +112,8 @@ func (e *exchange) crossOrigin() bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	foreign := e.l.browsers.Check(r) != nil || site != "" && site != "same-origin" && site != "none" ||
 		origin != "" && !sameOrigin(origin, r.Host)
-	if foreign && (r.URL.Path != "/" || r.Method != http.MethodGet || r.Header.Get("Sec-Fetch-Mode") != "navigate") {
+	linked := isPage(r) && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	if foreign && !linked {
 		e.problem(http.StatusForbidden, &object.Error{Code: object.CodeDenied,
 			Msg: "requests of pages of other origins are refused; " +
 				"the setting cors of the listener lists permitted origins"})
@@ -180,11 +185,8 @@ func correlationID(h http.Header) (id [16]byte, sent bool, err error) {
 		return id, false, err
 	}
 	if text != "" {
-		plain := strings.ReplaceAll(text, "-", "")
-		if _, err := hex.Decode(id[:], []byte(plain)); len(plain) != 32 || err != nil || id == ([16]byte{}) {
-			return id, false, invalid("Hearth-Correlation-Id must be a UUID")
-		}
-		return id, true, nil
+		id, err = parseCorrelation("Hearth-Correlation-Id", text)
+		return id, err == nil, err
 	}
 	// A malformed traceparent is ignored, as its specification requires.
 	if parts := strings.Split(h.Get("Traceparent"), "-"); len(parts) >= 4 && len(parts[0]) == 2 && parts[0] != "ff" &&
@@ -194,4 +196,16 @@ func correlationID(h http.Header) (id [16]byte, sent bool, err error) {
 		}
 	}
 	return [16]byte{}, false, nil
+}
+
+// parseCorrelation returns the UUID in a header.
+func parseCorrelation(header, text string) (id [16]byte, err error) {
+	plain := strings.ReplaceAll(text, "-", "")
+	if len(plain) != 2*len(id) {
+		return id, invalid("%s must be a UUID", header)
+	}
+	if _, err := hex.Decode(id[:], []byte(plain)); err != nil || id == ([16]byte{}) {
+		return id, invalid("%s must be a UUID", header)
+	}
+	return id, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hearthhost/hearth/audit"
+	"github.com/hearthhost/hearth/gateway/web/page"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/snapshot"
@@ -35,6 +36,8 @@ type exchange struct {
 
 	corr       [16]byte // correlation id
 	correlated bool     // the client has sent it
+
+	pyroAnswers bool // answers have the form of Pyro's gateway
 }
 
 // handle serves one request.
@@ -111,6 +114,10 @@ func (e *exchange) authenticate() bool {
 			Call:   e.corr,
 		})
 		e.challenge(nil)
+		if isPage(e.r) && accepts(e.r.Header, "text/html") { // it has a field for a bearer key
+			e.html(http.StatusUnauthorized, &page.Page{})
+			return false
+		}
 		e.problem(http.StatusUnauthorized, object.Errorf(object.CodeUnauthenticated,
 			"the host has no principal for this caller: show it the credentials of a principal"))
 		return false

@@ -83,6 +83,26 @@ local Cart = hearth.object { instance = "keyed" }
 function Cart:init(key) self.key = key end
 function Cart.expose:key() return self.key end
 return Cart`,
+	"acme/typed.lua": `
+---@alias Color "red"|"blue"
+local T = hearth.object { doc = "</script><img src=x onerror=alert(1)>" }
+-- Paints.
+---@param color Color
+---@param count integer how many
+---@param ratio number?
+---@param label string?
+---@param really boolean
+---@param parts integer[]
+---@return string text what was painted
+function T.expose:paint(color, count, ratio, label, really, parts) return "x" end
+---@param ... integer
+function T.expose:sum(...) return 0 end
+function T.expose:open(kwargs) return 0 end
+---@return integer
+function T.get:size() return 1 end
+---@param v integer
+function T.set:size(v) end
+return T`,
 	"other/hidden.lua": `local H = hearth.object {} function H.expose:hi() return "hi" end return H`,
 }
 
@@ -96,7 +116,14 @@ type fixture struct {
 // serve starts a host whose listener has further settings, and ends it with the test.
 func serve(t testing.TB, settings, rules string, with ...func(*host.Config)) *fixture {
 	t.Helper()
-	h, dir := prepare(t, settings, rules, with...)
+	return serveScripts(t, scripts, settings, rules, with...)
+}
+
+// serveScripts is like serve with other scripts.
+func serveScripts(t testing.TB, scripts map[string]string, settings, rules string, with ...func(*host.Config),
+) *fixture {
+	t.Helper()
+	h, dir := hosttest.Make(t, scripts, policyText(settings, rules), with...)
 	hosttest.Serve(t, h)
 	return &fixture{host: h, dir: dir, url: "http://" + h.Addrs()[0]}
 }
@@ -104,11 +131,15 @@ func serve(t testing.TB, settings, rules string, with ...func(*host.Config)) *fi
 // prepare is like serve for a host that does not listen yet.
 func prepare(t testing.TB, settings, rules string, with ...func(*host.Config)) (*host.Host, string) {
 	t.Helper()
+	return hosttest.Make(t, scripts, policyText(settings, rules), with...)
+}
+
+// policyText returns a policy with one HTTP listener.
+func policyText(settings, rules string) string {
 	if !strings.Contains(settings, "address") {
 		settings = "address = \"127.0.0.1:0\"\n" + settings
 	}
-	text := fmt.Sprintf("listener \"web\" {\nprotocol = \"http\"\n%s\n}\n%s", settings, rules)
-	return hosttest.Make(t, scripts, text, with...)
+	return fmt.Sprintf("listener \"web\" {\nprotocol = \"http\"\n%s\n}\n%s", settings, rules)
 }
 
 // answer is the answer to a request.
@@ -194,6 +225,12 @@ func TestCalls(t *testing.T) {
 		{"POST", "acme.echo/fail", "", 500, "raised yes KeyError: gone"},
 		{"POST", "acme.echo/fail", `["shop.OutOfStock"]`, 500, "raised yes shop.OutOfStock: gone"},
 		{"POST", "acme.echo/nan", "", 500, "raised yes TypeError: "},
+		{"POST", "acme.counter/add", `[1, 2]`, 400, "invalid no : add: takes 1 argument, got 2"},
+		{"POST", "acme.counter/add", `{"n": 2}`, 400, "invalid no : add: no parameter n; the parameters are k"},
+		{"POST", "acme.typed/sum", `[1, "executed"]`, 400, "invalid no : sum: argument 2: expected integer, got "},
+		{"POST", "acme.typed/paint", `{"color": "green"}`, 400, "invalid no : paint: color: expected "},
+		{"PUT", "acme.typed/size", `"big"`, 400, "invalid no : size: the value: expected integer, got string"},
+		{"POST", "acme.echo/fail", `["TypeError"]`, 500, "raised yes TypeError: gone"},
 		{"POST", "acme.none/x", "", 404, "not_found no : unknown object"},
 		{"POST", "other.hidden/hi", "", 404, "not_found no : unknown object"},
 		{"POST", "Pyro.Daemon/ping", "", 404, "not_found no : unknown object"},
@@ -248,7 +285,7 @@ func TestHiddenEqualsMissing(t *testing.T) {
 func TestListing(t *testing.T) {
 	f := serve(t, "", rules)
 	if a := f.do(t, "GET", "/v1/objects", ""); a.status != 200 ||
-		a.body != `{"objects":["acme.cart:*","acme.counter","acme.echo","acme.session"]}` {
+		a.body != `{"objects":["acme.cart:*","acme.counter","acme.echo","acme.session","acme.typed"]}` {
 		t.Errorf("listing: %v", a)
 	}
 	if a := f.do(t, "GET", "/v1/objects/acme.counter", ""); a.status != 200 ||

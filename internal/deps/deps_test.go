@@ -964,13 +964,25 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "gateway/web/page",
+		why: "a function of descriptions",
+		may: []string{
+			"object",
+			"signature",
+		},
+	},
+	{
 		pkg: "gateway/web",
-		why: "a gateway turns requests into requests of the dispatcher; it calls no backend and decodes no arguments",
+		why: "a gateway turns requests into requests of the dispatcher; it calls no backend and decodes no arguments" +
+			". The paths of Pyro's gateway have texts as arguments, which it writes in Pyro's format",
 		may: []string{
 			"audit",
+			"codec",
+			"codec/pyro",
 			"codec/web",
 			"gateway/mcp",
 			"gateway/web/openapi",
+			"gateway/web/page",
 			"host/admit",
 			"host/dispatch",
 			"host/snapshot",
@@ -979,6 +991,7 @@ var edges = []edge{
 			"object",
 			"policy",
 			"transport",
+			"wire",
 		},
 	},
 	{
@@ -1978,6 +1991,14 @@ var doors = []struct {
 			"gateway/mcp/bridge",
 			"gateway/web",
 		},
+	},
+	{
+		module: "golang.org/x/net",
+		why:    "a test reads the page of a listener as browsers do",
+		at: []string{
+			"gateway/web",
+		},
+		test: true,
 	},
 	{
 		module: "github.com/coreos/go-oidc/v3",

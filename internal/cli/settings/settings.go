@@ -143,5 +143,6 @@ func httpRows(name string, h *policy.HTTP, where string) []Setting {
 		{name + "hosts", strings.Join(h.Hosts, " "), "the names of this machine", where},
 		{name + "cors", strings.Join(h.CORS, " "), "", where},
 		{name + "mcp", strconv.FormatBool(h.MCP), "false", where},
+		{name + "pyro_paths", strconv.FormatBool(h.PyroPaths), "false", where},
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Attributes of a listener block about HTTP. All but protocol require protocol = "http".
-var httpAttributes = []string{"protocol", "hosts", "cors", "mcp"}
+var httpAttributes = []string{"protocol", "hosts", "cors", "mcp", "pyro_paths"}
 
 // protocols are the values of protocol.
 var protocols = []string{"pyro", "http"}
@@ -53,6 +53,7 @@ func readHTTP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local b
 		}
 	}
 	out.MCP, _ = r.Flag(a, "mcp")
+	out.PyroPaths, _ = r.Flag(a, "pyro_paths")
 	if local {
 		return out
 	}

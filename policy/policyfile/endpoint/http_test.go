@@ -17,9 +17,10 @@ func TestHTTP(t *testing.T) {
   hosts       = ["Hearth.example.org", "localhost:8080", "[2001:DB8::1]:8443", "192.0.2.1"]
   cors        = ["https://app.example.org", "http://localhost:3000"]
   mcp         = true
+  pyro_paths  = true
 }`)
 	h := p.Listeners[0].HTTP
-	if h == nil || !h.MCP || len(h.CORS) != 2 || !slices.Equal(h.Hosts,
+	if h == nil || !h.MCP || !h.PyroPaths || len(h.CORS) != 2 || !slices.Equal(h.Hosts,
 		[]string{"hearth.example.org", "localhost:8080", "[2001:db8::1]:8443", "192.0.2.1"}) {
 		t.Errorf("HTTP = %+v", h)
 	}
