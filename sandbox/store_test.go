@@ -424,16 +424,17 @@ func TestOnce(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		method string
+		args   []any
 		want   []store.Answer
 		writes int
 	}{
-		{"add", []store.Answer{{State: store.Done, Payload: []byte("1")}}, 1},
-		{"fail", []store.Answer{{State: store.Done, Exception: true}}, 0},
-		{"large", []store.Answer{{State: store.Dropped}}, 0},
-		{"effect", []store.Answer{{State: store.Begun}, {State: store.Done, Payload: []byte("null")}}, 2},
+		{"add", []any{"n"}, []store.Answer{{State: store.Done, Payload: []byte("1")}}, 1},
+		{"fail", nil, []store.Answer{{State: store.Done, Exception: true}}, 0},
+		{"large", nil, []store.Answer{{State: store.Dropped}}, 0},
+		{"effect", []any{"n"}, []store.Answer{{State: store.Begun}, {State: store.Done, Payload: []byte("null")}}, 2},
 	} {
 		st.commits, st.key = nil, tc.method
-		if _, err := once(tc.method, "n"); err != nil {
+		if _, err := once(tc.method, tc.args...); err != nil {
 			t.Errorf("%s: %v", tc.method, err)
 		}
 		writes := 0
@@ -458,6 +459,10 @@ func TestOnce(t *testing.T) {
 	}
 	if _, err := once("items"); object.CodeOf(err) != object.CodeInvalid {
 		t.Errorf("a stream: %v", err)
+	}
+	st.commits = nil
+	if _, err := once("fail", "n"); object.CodeOf(err) != object.CodeInvalid || len(st.commits) != 0 {
+		t.Errorf("wrong arguments: %v, %d commits", err, len(st.commits))
 	}
 	other, _ := storeState(t, "call", boxSource)
 	if _, err := other.Call(t.Context(), &Request{Method: "get", Once: true}); err != errNotOnce {
