@@ -35,7 +35,8 @@ type Reader struct {
 	raw    syscall.RawConn
 	handle Handler
 	spin   spin.Spin
-	max    atomic.Int64 // see Limit
+	max    atomic.Int64  // see Limit
+	count  atomic.Uint64 // bytes that were read
 
 	mu         sync.Mutex // held by Run and Poll to read; guards the fields below
 	buf        []byte
@@ -83,6 +84,9 @@ func NewReader(conn syscall.Conn, handle Handler) (*Reader, error) {
 
 // Limit sets the maximum size of a frame in bytes. A longer frame ends the link. Safe for concurrent use.
 func (r *Reader) Limit(max int) { r.max.Store(int64(max)) }
+
+// Received returns the number of bytes that were read. Safe for concurrent use.
+func (r *Reader) Received() uint64 { return r.count.Load() }
 
 // Run handles frames until the socket ends. It returns io.EOF if the socket ended between two frames, otherwise the
 // error. It is called once.
@@ -212,6 +216,7 @@ func (r *Reader) pull(fd uintptr) (ok bool, err error) {
 		return false, fmt.Errorf("link: reading a frame: %w", io.ErrUnexpectedEOF)
 	}
 	r.end += n
+	r.count.Add(uint64(n))
 	return true, nil
 }
 

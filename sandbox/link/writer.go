@@ -113,6 +113,16 @@ func (w *Writer) WriteParts(frame []byte, rest ...[]byte) (end uint64, err error
 // peer.
 func (w *Writer) Sent() uint64 { return w.sent.Load() }
 
+// Accepted returns the position in the stream after the last frame, see [Writer.Sent].
+func (w *Writer) Accepted() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.accepted
+}
+
+// Waiting reports whether frames wait that the system has not taken.
+func (w *Writer) Waiting() bool { return w.Sent() < w.Accepted() }
+
 // Limit replaces the bounds MaxBacklogBytes and MaxPostedBytes. Call it before the first frame.
 func (w *Writer) Limit(backlog, posted int) { w.maxBacklog, w.maxPosted = backlog, posted }
 
@@ -351,16 +361,19 @@ func (w *Writer) putPieces(pieces [][]byte, begun int) error {
 	return nil
 }
 
+// chunkBytes is the part of a large frame after which Sent grows.
+const chunkBytes = 256 << 10
+
 // put writes parts of a stream, in order.
 func (w *Writer) put(parts ...[]byte) error {
 	for _, p := range parts {
-		if len(p) == 0 {
-			continue
-		}
-		n, err := w.w.Write(p)
-		w.sent.Add(uint64(n))
-		if err != nil {
-			return err
+		for len(p) > 0 {
+			n, err := w.w.Write(p[:min(len(p), chunkBytes)])
+			w.sent.Add(uint64(n))
+			if err != nil {
+				return err
+			}
+			p = p[n:]
 		}
 	}
 	return nil

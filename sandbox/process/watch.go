@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/link"
@@ -30,45 +32,111 @@ const (
 	maxStarved = 30 * time.Second
 )
 
-// A machine may be so busy that a worker gets almost no processor time. Ending it then would lose the state of its
-// objects without a fault of it, and starting another one would take even more time. So a worker that waits for a
-// processor is given more time, see ignoresLocked.
+// A machine may be so busy that a worker gets almost no processor time, or that the host gets almost none. Ending the
+// worker then would lose the state of its objects without a fault of it, and starting another one would take even more
+// time. So a worker gets more time while it waits for a processor, while bytes move on its link, and while the host is
+// late, see ignoresLocked. A large message takes tens of turns of both processes, which is seconds on a busy machine,
+// and a ping waits behind it.
 
-// silence is the state of a worker at a time since which the host waits for it.
+// silence is the state of a worker for whose answer the host waits.
 type silence struct {
-	since time.Time
+	begun time.Time // the host waits since then
+	since time.Time // no byte has moved since then
+	moved uint64    // see moved
+	front uint64    // position of the question in the stream to the worker
+	ping  bool      // the question is a ping
 	times schedstat.Times
-	known bool // the kernel reports the times
+	known bool            // the kernel reports the times
+	used  schedstat.Times // processor times in the silence, at the last check
 }
 
-// silentLocked returns the state of the worker now.
-func (p *Process) silentLocked(now time.Time) silence {
-	times, known := p.system.Times()
-	return silence{now, times, known}
+// silentLocked returns the state of the worker. The host posts a question next.
+func (p *Process) silentLocked(now time.Time, ping bool, times reading) silence {
+	s := silence{begun: now, since: now, front: p.out.Accepted(), ping: ping, times: times.Times, known: times.known}
+	s.moved = p.moved(&s)
+	return s
 }
 
-// ignoresLocked reports whether the worker has been silent for longer than limit, although it could have answered: it
-// has run for half of the limit, or did not wait for a processor for half of the time.
-// current returns the state of the worker now.
-func (p *Process) ignoresLocked(s silence, now time.Time, limit time.Duration, current func() silence) bool {
+// reading is the processor times of a worker at one time.
+type reading struct {
+	schedstat.Times
+	known bool
+}
+
+// moved returns the number of bytes that have moved on the link: to the worker in front of the question, and from
+// it. A worker answers pings while it does not end a call, so its bytes count for a ping only.
+func (p *Process) moved(s *silence) uint64 {
+	n := min(p.out.Sent(), s.front)
+	if s.ping {
+		n += p.in.Received()
+	}
+	return n
+}
+
+// ignoresLocked reports whether the worker has been silent for longer than limit, although it could have answered: no
+// byte has moved, the host is not late, and the worker has run for half of the limit, or did not wait for a processor
+// for half of the time. times returns the processor times of the worker now.
+func (p *Process) ignoresLocked(s *silence, now time.Time, limit time.Duration, times func() reading) bool {
+	if now.Sub(s.begun) > limit+maxStarved {
+		return true
+	}
+	if m := p.moved(s); m != s.moved {
+		s.moved = m
+		s.restart(now, times())
+	}
 	silent := now.Sub(s.since)
-	switch {
-	case silent <= limit:
+	if silent <= limit {
 		return false
-	case silent > limit+maxStarved:
-		return true
 	}
-	c := current()
-	if !c.known || !s.known {
-		return true
+	if p.late() {
+		s.restart(now, times())
+		return false
 	}
-	times := c.times.Sub(s.times)
-	return times.Ran > min(limit, wholePing)/2 || times.Waited < silent/2
+	s.use(times())
+	return !s.known || s.used.Ran > min(limit, wholePing)/2 || s.used.Waited < silent/2
+}
+
+// use sets the times that the worker has used since the silence began.
+func (s *silence) use(now reading) { s.used, s.known = now.Sub(s.times), s.known && now.known }
+
+// restart begins a silence again, with the same bound on the whole time.
+func (s *silence) restart(now time.Time, times reading) {
+	s.since, s.times, s.known = now, times.Times, times.known
+}
+
+// delay adds a time in which the host itself did not run.
+func (s *silence) delay(d time.Duration) { s.begun, s.since = s.begun.Add(d), s.since.Add(d) }
+
+// String returns the times of the worker in the silence.
+func (s silence) String() string {
+	if !s.known {
+		return "the kernel does not report its processor times"
+	}
+	return fmt.Sprintf("it ran for %s and waited %s for a processor",
+		s.used.Ran.Round(time.Millisecond), s.used.Waited.Round(time.Millisecond))
+}
+
+// late reports whether the host has not read bytes of the worker that have come, or has not written frames for which
+// the socket has room.
+func (p *Process) late() (late bool) {
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	_ = raw.Control(func(fd uintptr) {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor is small
+		if p.out.Waiting() {
+			poll[0].Events |= unix.POLLOUT
+		}
+		_, err := unix.Poll(poll, 0)
+		late = err == nil && poll[0].Revents&poll[0].Events != 0
+	})
+	return late
 }
 
 // overdueCall is a call that the host has answered and the worker has not ended.
 type overdueCall struct {
-	answered silence
+	answered *silence // since the host has answered
 	id       object.ID
 	wall     time.Duration
 }
@@ -86,8 +154,29 @@ func (p *Process) pingTimeout() time.Duration {
 func (p *Process) sweepLocked() {
 	if !p.sweeping {
 		p.sweeping = true
-		p.afterFunc(sweepEvery, func() { p.sweep(time.Now()) })
+		due := time.Now().Add(sweepEvery)
+		p.afterFunc(sweepEvery, func() { p.sweepDue(due, time.Now()) })
 	}
+}
+
+// hostStopped is the delay of a sweep from which the host, and maybe the whole machine, did not run.
+const hostStopped = time.Second
+
+// sweepDue is sweep at a time that may be later than the scheduled one. A worker is not silent while the host, which
+// would hear it, does not run.
+func (p *Process) sweepDue(due, now time.Time) {
+	if late := now.Sub(due); late > hostStopped {
+		p.mu.Lock()
+		if !p.pinged.IsZero() {
+			p.pinged = p.pinged.Add(late)
+			p.unanswered.delay(late)
+		}
+		for _, l := range p.overdue {
+			l.answered.delay(late)
+		}
+		p.mu.Unlock()
+	}
+	p.sweep(now)
 }
 
 // sweep checks the open requests. It runs every sweepEvery while there are any, or a ping is not answered.
@@ -97,7 +186,10 @@ func (p *Process) sweep(now time.Time) {
 	p.mu.Lock()
 	p.sweeping = false
 	// Reading the times takes longer than the rest, and calls wait for mu: a sweep reads them at most once.
-	current := sync.OnceValue(func() silence { return p.silentLocked(now) })
+	times := sync.OnceValue(func() reading {
+		t, known := p.system.Times()
+		return reading{t, known}
+	})
 	ping := false
 	for n, w := range p.pending {
 		switch {
@@ -113,9 +205,15 @@ func (p *Process) sweep(now time.Time) {
 					"whether it was executed is unknown", w.wall)
 			late = append(late, w)
 			if w.begun.IsZero() && w.withdrawn.IsZero() {
-				p.unresponsive = true
+				if !p.unresponsive {
+					p.unresponsive = true
+					p.unanswered.use(times())
+					p.cfg.Log.Warn("worker does not answer the host: new calls are refused until it does",
+						"silent", now.Sub(p.unanswered.begun), "why", p.unanswered.String())
+				}
 			} else {
-				p.overdue[n] = overdueCall{current(), w.call.ID, w.wall}
+				s := p.silentLocked(now, false, times())
+				p.overdue[n] = overdueCall{&s, w.call.ID, w.wall}
 				p.post(link.Cancel, n)
 			}
 		case w.call != nil && w.begun.IsZero() && w.withdrawn.IsZero() && !w.deadline.IsZero() && now.After(w.deadline):
@@ -127,18 +225,19 @@ func (p *Process) sweep(now time.Time) {
 		}
 	}
 	for _, l := range p.overdue {
-		if p.ignoresLocked(l.answered, now, killAfter, current) {
-			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s", l.id, Grace+killAfter, l.wall)
+		if p.ignoresLocked(l.answered, now, killAfter, times) {
+			kill = fmt.Errorf("a call of %s was not ended %s after its limit of %s; %s",
+				l.id, Grace+killAfter, l.wall, l.answered)
 		}
 	}
 	switch {
 	case p.pending == nil:
 	case p.pinged.IsZero() && ping:
-		p.pinged, p.unanswered = now, current()
+		p.pinged, p.unanswered = now, p.silentLocked(now, true, times())
 		p.pings++
 		p.post(link.Ping, p.pings)
-	case !p.pinged.IsZero() && p.ignoresLocked(p.unanswered, now, p.pingTimeout(), current):
-		kill = fmt.Errorf("the worker did not answer the host for %s", p.pingTimeout())
+	case !p.pinged.IsZero() && p.ignoresLocked(&p.unanswered, now, p.pingTimeout(), times):
+		kill = fmt.Errorf("the worker did not answer the host for %s; %s", p.pingTimeout(), p.unanswered)
 	}
 	if len(p.pending) > 0 || (!p.pinged.IsZero() || len(p.overdue) > 0) && p.pending != nil {
 		p.sweepLocked()

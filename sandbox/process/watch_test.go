@@ -3,10 +3,13 @@ package process
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hearthhost/hearth/internal/nonblock"
 	"github.com/hearthhost/hearth/internal/schedstat"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/confine"
@@ -438,4 +441,161 @@ func TestArgumentsUnderWay(t *testing.T) {
 	if len(refused) > 0 {
 		t.Error("more than one of four is refused")
 	}
+}
+
+// TestPingBehindLargeMessage has a worker read a large message slowly, with the host's ping behind it. It is not
+// silent while it reads. It is ended when it stops, or after the bound on the whole time.
+func TestPingBehindLargeMessage(t *testing.T) {
+	const limit, part = wholePing, 2 * wholePing / 3
+	for _, test := range []struct {
+		name  string
+		turns int           // parts of the message that the worker reads
+		then  time.Duration // time until it is ended
+	}{
+		{"stops", 5, limit + time.Millisecond},
+		{"reads too slowly", int((limit + maxStarved) / part), part},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			tenant := newTenant(Config{}, object.Limits{MaxDuration: time.Hour, ArgumentBytes: object.MaxMessageBytes})
+			p, f := startFake(t, tenant, nil)
+			p.afterFunc = func(time.Duration, func()) {}
+			answer := make(chan error, 1)
+			go func() { // ends with the process
+				call := &object.Call{ID: "acme.x", Kind: object.Invoke, Payload: make([]byte, 8<<20)}
+				_, err := p.Invoke(t.Context(), call, time.Hour)
+				answer <- err
+			}()
+			// fill waits until the host has written what fits the socket.
+			fill := func() {
+				for open := 0; !p.Gone() && (open == 0 || p.late()); {
+					p.mu.Lock()
+					open = len(p.pending)
+					p.mu.Unlock()
+					runtime.Gosched()
+				}
+			}
+			fill()
+			now := time.Now().Add(time.Second)
+			p.sweep(now)
+			raw, err := f.socket.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 64<<10)
+			for i := range test.turns {
+				for before := p.out.Sent(); p.out.Sent() == before; { // the test ends by its own limit if this hangs
+					_ = raw.Control(func(fd uintptr) { _, _, err = nonblock.Read(fd, buf) })
+					if err != nil {
+						t.Fatal(err)
+					}
+					runtime.Gosched()
+				}
+				fill()
+				select {
+				case <-f.ended:
+					t.Fatalf("ended after %d parts", i)
+				default:
+				}
+				now = now.Add(part)
+				p.sweep(now)
+			}
+			p.sweep(now.Add(test.then))
+			<-f.ended
+			<-p.done
+			if err := <-answer; object.CodeOf(err) != object.CodeUnavailable {
+				t.Errorf("the call: %v", err)
+			}
+		})
+	}
+}
+
+// heldLog is a log handler that waits.
+type heldLog struct {
+	slog.Handler
+	reached, until chan struct{}
+}
+
+func (s heldLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s heldLog) WithAttrs([]slog.Attr) slog.Handler { return s }
+
+func (s heldLog) WithGroup(string) slog.Handler { return s }
+
+func (s heldLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "script" {
+		close(s.reached)
+		<-s.until
+	}
+	return nil
+}
+
+// TestHostIsLate has a worker answer a ping while the host does not read. The worker is not ended for that.
+func TestHostIsLate(t *testing.T) {
+	log := heldLog{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
+	tenant := newTenant(Config{Log: slog.New(log)}, object.Limits{MaxDuration: time.Hour})
+	pings := make(chan uint64, 1)
+	p, f := startFake(t, tenant, func(_ *fake, typ link.Type, id uint64, _ []byte) error {
+		if typ == link.Ping {
+			pings <- id
+		}
+		return nil
+	})
+	p.afterFunc = func(time.Duration, func()) {}
+	answer := make(chan error, 1)
+	go func() { // ends with the process
+		_, err := p.Invoke(t.Context(), &object.Call{ID: "acme.x", Kind: object.Invoke}, time.Hour)
+		answer <- err
+	}()
+	for open := 0; open == 0; runtime.Gosched() {
+		p.mu.Lock()
+		open = len(p.pending)
+		p.mu.Unlock()
+	}
+	now := time.Now().Add(time.Second)
+	p.sweep(now)
+	ping := <-pings
+	f.send(t, link.HostCall, 0, func(e *link.Encoder) {
+		e.PutHostCall(link.HostCallHead{Object: "acme.x", Service: link.Log, Op: link.LogLine})
+		e.PutLogLine(link.LevelWarn, "a line")
+	})
+	<-log.reached
+	f.send(t, link.Pong, ping, func(e *link.Encoder) { e.PutRunning(nil) })
+	p.sweep(now.Add(wholePing - time.Second)) // the line has come
+	swept := make(chan struct{})
+	go func() { // ends with the sweep
+		defer close(swept)
+		p.sweep(now.Add(2 * wholePing))
+	}()
+	select {
+	case <-swept:
+	case <-f.ended:
+		t.Error("the worker is ended, although its answer has come")
+	}
+	close(log.until)
+	p.Kill(errors.New("the test ends"))
+	<-answer
+}
+
+// TestHostStopped stops the host for a minute after a ping. The worker has its whole time afterwards.
+func TestHostStopped(t *testing.T) {
+	w := watch(t, object.Limits{MaxDuration: time.Hour})
+	answer := w.call(t.Context(), time.Time{})
+	<-w.calls
+	now := time.Now().Add(time.Second)
+	w.p.sweep(now)
+	<-w.pings
+	due := now.Add(sweepEvery)
+	now = due.Add(time.Minute)
+	w.p.sweepDue(due, now)
+	now = now.Add(wholePing - 2*sweepEvery)
+	w.p.sweepDue(now, now)
+	select {
+	case <-w.ended:
+		t.Fatal("the worker is ended for a time in which the host did not run")
+	default:
+	}
+	now = now.Add(2 * sweepEvery)
+	w.p.sweepDue(now, now)
+	<-w.ended
+	<-answer
 }
