@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hearthhost/hearth/object"
@@ -103,6 +104,28 @@ func TestDecideKeys(t *testing.T) {
 		for _, id := range []object.ID{"acme.cart:*", "acme.other:*"} {
 			if got := p.Visible(c, id); got != slices.Contains(want, id) {
 				t.Errorf("%s sees %s: %v", who, id, got)
+			}
+		}
+	}
+}
+
+// TestPatternsAreLinear matches ids of megabytes with patterns that backtrack: the number of steps is bounded by the
+// product of both lengths, and only the id is the caller's. The test has no clock: a pattern that tries all ways would
+// never end.
+func TestPatternsAreLinear(t *testing.T) {
+	long := strings.Repeat("a", 1<<20)
+	for _, pattern := range []string{"acme.*a*a*a*a*a*b", "acme.x:*a*a*a*a*a*b"} {
+		p, err := policy.ParsePattern(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for suffix, want := range map[string]bool{"": false, "b": true} {
+			id := object.ID("acme." + long + suffix)
+			if strings.Contains(pattern, ":") {
+				id = object.ID("acme.x:" + long + suffix)
+			}
+			if got := p.Match(id); got != want {
+				t.Errorf("%s matches 1 MiB and %q: %v, want %v", pattern, suffix, got, want)
 			}
 		}
 	}
