@@ -9,9 +9,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// TestConditionsAreLinear evaluates each function and comparison with texts of megabytes that differ in their last byte,
-// and with lists of thousands of texts. A caller chooses these, and an event loop decides the calls of all tenants. The
-// test has no clock: with a quadratic algorithm it would take hours.
+// TestConditionsAreLinear evaluates each function and comparison with texts of megabytes that differ in their last
+// byte, and with lists of thousands of texts. A caller chooses these, and an event loop decides the calls of all
+// tenants. The test has no clock: with a quadratic algorithm it would take hours.
 func TestConditionsAreLinear(t *testing.T) {
 	const size = 4 << 20
 	long := strings.Repeat("a", size)
