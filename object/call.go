@@ -88,6 +88,7 @@ func NewOnce(key string, c *Call) *Once {
 // Reply is the reply of a backend. Payload is complete and in the call's format.
 type Reply struct {
 	Payload   []byte
+	Owned     bool   // Payload belongs to the receiver: no buffer is reused for it
 	Exception bool   // Payload is an exception dict
 	Stream    uint64 // id of an opened item stream, 0 for other replies; Payload is then empty
 	// Annotations are those that the object sends with the reply. They are never those of the call.
@@ -135,8 +136,8 @@ type Starter interface {
 	// the backend sends its requests then.
 	//
 	// done is called once, with the result of Invoke. If the backend calls it in the goroutine of a loop, on is that
-	// loop, otherwise nil. The reply's payload is valid until done returns. An error with CodeRetired means that the
-	// call was not begun.
+	// loop, otherwise nil. The reply's payload is valid until done returns, unless it is owned. An error with
+	// CodeRetired means that the call was not begun.
 	Start(c *Call, later func(func()), done func(on any, r Reply, err error)) bool
 	// Cancel ends a call of Start as the end of the context of Invoke does, with that context's cause.
 	Cancel(c *Call, cause error)

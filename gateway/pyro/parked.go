@@ -305,7 +305,7 @@ func (c *conn) answerDenied(err error) bool {
 // answered receives the result of a call of the loop.
 func (c *conn) answered(on any, reply object.Reply, err error) {
 	if on != any(c.parked.loop.events) {
-		reply.Payload = append([]byte(nil), reply.Payload...)
+		keepPayload(&reply)
 		c.parked.loop.events.Post(func() { c.replyParked(reply, err) })
 		return
 	}
@@ -352,10 +352,18 @@ func (c *conn) replyParked(reply object.Reply, err error) {
 	}
 }
 
+// keepPayload copies the payload of a reply whose buffer is reused. A large payload is not copied: the loop serves
+// other connections, too.
+func keepPayload(reply *object.Reply) {
+	if !reply.Owned {
+		reply.Payload, reply.Owned = bytes.Clone(reply.Payload), true
+	}
+}
+
 // unparkReply has a goroutine send a reply.
 func (c *conn) unparkReply(reply object.Reply) {
 	p := &c.parked
-	reply.Payload = append([]byte(nil), reply.Payload...) // the loop reuses its buffer
+	keepPayload(&reply)
 	c.unpark(func() bool {
 		if reply.Stream != 0 {
 			var err error

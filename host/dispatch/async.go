@@ -44,7 +44,7 @@ type Async struct {
 //
 // turn is called when a call that waits for its slot of the fair queue has got it: in any goroutine, and it must not
 // wait. done receives the result of each call that Start has started. on is the loop in whose goroutine done is called,
-// nil for another goroutine. The reply's payload is valid until done returns.
+// nil for another goroutine. The reply's payload is valid until done returns, unless it is owned.
 func (d *Dispatcher) NewAsync(
 	ctx context.Context, turn func(), done func(on any, r object.Reply, err error),
 ) *Async {

@@ -282,6 +282,7 @@ func (p *Process) answer(id uint64, d *link.Decoder) {
 		if reply.Stream != 0 {
 			w.reply.Stream = p.streamID(reply.Stream)
 		}
+		w.reply.Owned = len(reply.Payload) > link.Large
 	} else if len(reply.Payload) <= link.Large { // a larger one belongs to its handler
 		w.reply.Payload = append(w.buf[:0], reply.Payload...)
 	}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -87,5 +88,44 @@ func TestStreamOfGivenUpCall(t *testing.T) {
 	f.send(t, link.Reply, id, func(e *link.Encoder) { e.PutReply(object.Reply{Stream: 7}, true, nil) })
 	if got := <-closed; got != 7 {
 		t.Errorf("stream %d is closed, want 7", got)
+	}
+}
+
+// TestOwnedReply starts calls as a loop does. A large reply belongs to the caller: later frames do not change it. The
+// buffer of a small one is reused.
+func TestOwnedReply(t *testing.T) {
+	w := watch(t, object.Limits{})
+	w.p.in.Limit(link.FrameBytes(object.MaxMessageBytes))
+	replies := make(chan object.Reply, 3)
+	start := func(size int, fill byte) {
+		c := &object.Call{ID: "acme.x", Kind: object.Invoke, Method: "m"}
+		done := func(_ any, r object.Reply, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			replies <- r
+		}
+		if !w.p.Start(c, time.Minute, func(write func()) { write() }, done) {
+			t.Fatal("the call is not started")
+		}
+		payload := bytes.Repeat([]byte{fill}, size)
+		w.send(t, link.Reply, <-w.calls, func(e *link.Encoder) {
+			e.PutReply(object.Reply{Payload: payload}, true, nil)
+		})
+	}
+	start(link.Large+1, 'a')
+	large := <-replies
+	for _, fill := range []byte("bc") {
+		start(2*link.Large, fill)
+		if r := <-replies; !r.Owned {
+			t.Error("a large reply is not owned")
+		}
+	}
+	if !large.Owned || !bytes.Equal(large.Payload, bytes.Repeat([]byte{'a'}, link.Large+1)) {
+		t.Errorf("owned: %v; a later frame changed a large reply: %.20q", large.Owned, large.Payload)
+	}
+	start(10, 'd')
+	if r := <-replies; r.Owned {
+		t.Error("a small reply is owned, but its buffer is reused")
 	}
 }
