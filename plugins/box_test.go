@@ -30,7 +30,7 @@ class Box:
         self.n = 0
 
     @hearth.method
-    def put(self, key, v):
+    def put(self, key: str, v) -> bool:
         return store.put(key, v)
 
     @hearth.method
@@ -117,6 +117,7 @@ type engine struct {
 	*storecall.DirectStore
 	commits atomic.Int64
 	fails   atomic.Pointer[object.Error]
+	answers atomic.Pointer[func()] // runs when the answer of a call is stored
 }
 
 func (e *engine) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
@@ -124,7 +125,11 @@ func (e *engine) Commit(ctx context.Context, b *store.Batch) (store.Result, erro
 	if err := e.fails.Load(); err != nil {
 		return store.Result{}, err
 	}
-	return e.DirectStore.Commit(ctx, b)
+	r, err := e.DirectStore.Commit(ctx, b)
+	if f := e.answers.Load(); f != nil && err == nil && b.Answer != nil && b.Answer.State == store.Done {
+		(*f)()
+	}
+	return r, err
 }
 
 func newEngine() *engine {

@@ -19,10 +19,6 @@ func (p *Plugin) Invoke(ctx context.Context, c *object.Call) (object.Reply, erro
 	if c.Enqueued != nil {
 		c.Enqueued() // calls run in no order
 	}
-	if c.Once != nil {
-		return object.Reply{}, object.Errorf(object.CodeInvalid,
-			"%s is a plugin: call it without an idempotency key; not executed", c.ID)
-	}
 	if n := len(c.Payload); n > object.DefaultMessageBytes { // the limits of a tenant apply to its scripts only
 		return object.Reply{}, object.Errorf(object.CodeTooLarge,
 			"limit exceeded: arguments of %d bytes, a plugin takes at most %d; not executed",
@@ -65,7 +61,7 @@ func (p *Plugin) Next(ctx context.Context, c *object.Call, stream uint64) (objec
 func (p *Plugin) do(
 	ctx context.Context, c *object.Call, send func(context.Context, *process, uint64) (*rpc.CallReply, error),
 ) (object.Reply, bool, error) {
-	if protocol, _ := formatFields(c.Format); protocol == 0 {
+	if _, _, known := formatFields(c.Format); !known {
 		return object.Reply{}, false, object.Errorf(object.CodeInvalid,
 			"a plugin does not take calls in the format %q; not executed", c.Format)
 	}
@@ -83,6 +79,12 @@ func (p *Plugin) do(
 	d := pr.objects[c.ID]
 	if d == nil {
 		return object.Reply{}, false, errNoObject
+	}
+	if err := pr.checkFormat(c.Format); err != nil {
+		return object.Reply{}, false, err
+	}
+	if err := pr.checkOnce(c, d); err != nil {
+		return object.Reply{}, false, err
 	}
 	// The instance would wait for itself.
 	if d.Instance != object.PerCall && slices.Contains(c.Chain, c.ID) {
@@ -118,12 +120,33 @@ func (p *Plugin) do(
 		}
 		return object.Reply{}, false, notStored
 	}
+	if c.Once != nil && !pr.stored(under) {
+		return object.Reply{}, false, object.Errorf(object.CodeUnavailable,
+			"%s did not store the answer of a call with an idempotency key; it was executed", c.ID)
+	}
 	return object.Reply{Payload: r.GetPayload(), Exception: r.GetException(), Stream: r.GetStream()}, !r.GetEnd(), nil
+}
+
+// checkOnce returns an error for a call with an idempotency key that the plugin cannot execute at most once.
+func (pr *process) checkOnce(c *object.Call, d *object.Description) error {
+	switch {
+	case c.Once == nil:
+		return nil
+	case !pr.supports.once:
+		return object.Errorf(object.CodeInvalid,
+			"%s does not take calls with an idempotency key: build it with a newer SDK; not executed", c.ID)
+	case d.Instance != object.Single:
+		return object.Errorf(object.CodeInvalid,
+			"an idempotency key requires an object with one instance; not executed")
+	case pr.p.cfg.Store == nil:
+		return object.Errorf(object.CodeUnavailable, "store: this object has no durable state here; not executed")
+	}
+	return nil
 }
 
 // request returns the message for a call. n is its number in the process.
 func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
-	protocol, serializer := formatFields(c.Format)
+	protocol, serializer, _ := formatFields(c.Format)
 	r := &rpc.CallRequest{
 		Call:        n,
 		Object:      string(c.ID),
@@ -136,6 +159,7 @@ func request(c *object.Call, n uint64, payload []byte) *rpc.CallRequest {
 		Serializer:  serializer,
 		Correlation: c.Corr[:],
 		Payload:     payload,
+		Once:        c.Once != nil,
 		Caller: &rpc.Caller{
 			Principal: string(c.Caller.Principal),
 			Tenant:    string(c.Caller.Tenant),

@@ -53,3 +53,70 @@ func TestDescriptionFlood(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileSignatures: a signature without meaning is a warning. The members remain.
+func TestHostileSignatures(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 300)
+	nested := strings.Repeat("[", 100_000)
+	many := `{"params": [` + strings.Repeat(`{"name": "a", "type": "any"},`, 300) + `{"name": "b"}]}`
+	for _, tc := range []struct {
+		method bool
+		doc    string
+		types  string
+		want   string // text of the signature
+		warns  string
+	}{
+		{true, `{"params": [{"name": "k", "type": "integer"}], "annotated": true}`, "", "(k: integer)", ""},
+		{true, `{"params": [{"name": "k"}]}`, "", "(k)", ""},
+		{false, `"string?"`, "", "string?", ""},
+		{true, `{"params": [{"name": "k", "type": "C"}], "annotated": true}`, `{"C": {"fields": [{"name": "a"}]}}`,
+			"(k: C)", ""},
+		{true, `{"params": [{"name": "k", "type": "C"}], "annotated": true}`, `{"C": {"type": "C|C[]"}}`, "(k: C)", ""},
+		{true, "", "", "", ""},
+		{true, "\x00\xff", "", "", "a signature that cannot be used"},
+		{true, "{", "", "", "a signature that cannot be used"},
+		{true, nested, "", "", "at most 32768 are allowed"},
+		{true, nested[:10_000], "", "", "a signature that cannot be used"},
+		{true, `{"params": 5}`, "", "", "a signature that cannot be used"},
+		{true, `{"params": [{"name": "k", "type": "integer["}]}`, "", "", "a signature that cannot be used"},
+		{true, `{"params": [{"name": "k", "type": "` + strings.Repeat("(", 40) + `"}]}`, "", "", "nested too deeply"},
+		{true, `{"params": [{"name": "k", "type": "any"}, {"name": "k", "type": "any"}]}`, "", "", "two parameters k"},
+		{true, `{"params": [{"name": "", "type": "any"}]}`, "", "", "a name is empty"},
+		{true, `{"params": [{"name": "` + long + `"}]}`, "", "", "a name has more than 255 bytes"},
+		{true, `{"params": [{"name": "a\u001b[2J"}]}`, "", "", "control character"},
+		{true, `{"params": [{"name": "a", "type": "{[\"\\n\"]: any}"}]}`, "", "", "control character"},
+		{true, many, "", "", "more than 250 parameters"},
+		{false, `{"params": []}`, "", "", "a signature that cannot be used"},
+		{true, `{}`, `{"any": {}}`, "()", "is not a name of a type"},
+		{true, `{}`, `{"C": null}`, "()", "has no definition"},
+		{true, `{}`, `[]`, "()", "the named types cannot be used"},
+		{true, `{}`, strings.Repeat(" ", 300_000), "()", "at most 262144 are allowed"},
+		{true, `{}`, `{"C": {"fields": [{"name": "\u0007"}]}}`, "()", "control character"},
+	} {
+		o := &rpc.Object{Instance: string(object.PerCall), Types: []byte(tc.types), Members: []*rpc.Member{
+			{Name: "m", Method: tc.method, Get: !tc.method, Signature: []byte(tc.doc)},
+		}}
+		d := &object.Description{ID: "acme.tool", Members: []object.Member{{Name: "m", Method: tc.method}}}
+		sign(d, o)
+		warned := strings.Join(d.Warnings, "\n")
+		m := d.Members[0]
+		if m.Signature != tc.want || (m.Function == nil) != (!tc.method || tc.want == "") ||
+			!strings.Contains(warned, tc.warns) || (warned == "") != (tc.warns == "") {
+			t.Errorf("%.60q, %.60q: signature %q, warnings %.200q", tc.doc, tc.types, m.Signature, warned)
+		}
+	}
+	// Many large signatures are dropped together.
+	o := &rpc.Object{}
+	d := &object.Description{}
+	wide := `{"params": [{"name": "k", "type": "` + strings.Repeat("integer[]|", 900) + `string"}]}`
+	for i := range 100 {
+		name := fmt.Sprint("m", i)
+		o.Members = append(o.Members, &rpc.Member{Name: name, Method: true, Signature: []byte(wide)})
+		d.Members = append(d.Members, object.Member{Name: object.Method(name), Method: true})
+	}
+	sign(d, o)
+	if d.SignatureSize() != 0 || d.Members[50].Signature != "" || len(d.Members) != 100 || len(d.Warnings) != 1 {
+		t.Errorf("%d types remain, %v", d.SignatureSize(), d.Warnings)
+	}
+}

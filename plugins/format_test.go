@@ -5,6 +5,7 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/codec/web"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -13,7 +14,8 @@ func TestFormats(t *testing.T) {
 	for _, p := range []wire.Protocol{wire.Pyro4, wire.Pyro5} {
 		for _, id := range []codec.ID{codec.Serpent, codec.JSON, codec.Msgpack} {
 			f := pyro.FormatOf(p, codec.ByID(id))
-			if protocol, serializer := formatFields(f.Format()); protocol != uint32(p) || serializer != f.Name() {
+			protocol, serializer, known := formatFields(f.Format())
+			if !known || protocol != uint32(p) || serializer != f.Name() {
 				t.Errorf("the fields of %s are %d, %q", f.Format(), protocol, serializer)
 			}
 			back, ok := objectCallFormat(f.Name())
@@ -25,7 +27,11 @@ func TestFormats(t *testing.T) {
 	if _, ok := objectCallFormat("marshal"); ok {
 		t.Error("a plugin may call objects in marshal")
 	}
-	if protocol, _ := formatFields("http/json"); protocol != 0 {
-		t.Errorf("a format of HTTP clients is Pyro's %d", protocol)
+	protocol, serializer, known := formatFields(web.JSON)
+	if !known || protocol != 0 || serializer != string(web.JSON) {
+		t.Errorf("the fields of HTTP calls are %d, %q", protocol, serializer)
+	}
+	if _, _, known := formatFields("grpc/proto"); known {
+		t.Error("plugins take calls in an unknown format")
 	}
 }

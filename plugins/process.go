@@ -34,6 +34,7 @@ type process struct {
 	answers     receiveSlots
 	health      grpc_health_v1.HealthClient
 	objects     map[object.ID]*object.Description
+	supports    supports
 	serial      uint64 // number of the process, unique within the host
 	started     time.Time
 	retired     chan struct{} // closed when the process takes no more calls

@@ -35,7 +35,7 @@ func (c *callbacks) Store(ctx context.Context, r *rpc.StoreRequest) (*rpc.StoreR
 	if err != nil {
 		return storeFailed(err), nil
 	}
-	reply, err := c.store(ctx, under.call.ID, r)
+	reply, err := c.store(ctx, under, r)
 	c.pr.leaveStore(under, err)
 	if err != nil {
 		return storeFailed(err), nil
@@ -43,9 +43,9 @@ func (c *callbacks) Store(ctx context.Context, r *rpc.StoreRequest) (*rpc.StoreR
 	return reply, nil
 }
 
-// store runs an operation on the state of an object.
-func (c *callbacks) store(ctx context.Context, id object.ID, r *rpc.StoreRequest) (*rpc.StoreReply, error) {
-	s := c.pr.p.cfg.Store
+// store runs an operation on the state of the object of a call.
+func (c *callbacks) store(ctx context.Context, under *running, r *rpc.StoreRequest) (*rpc.StoreReply, error) {
+	s, id := c.pr.p.cfg.Store, under.call.ID
 	if s == nil {
 		return nil, object.Errorf(object.CodeUnavailable, "store: this object has no durable state here; not stored")
 	}
@@ -74,13 +74,16 @@ func (c *callbacks) store(ctx context.Context, id object.ID, r *rpc.StoreRequest
 		}
 		return &rpc.StoreReply{Items: storeItems(items), More: more}, nil
 	case *rpc.StoreRequest_Commit:
-		b, err := batchOf(id, op.Commit)
+		b, err := batchOf(under.call, op.Commit)
 		if err != nil {
 			return nil, err
 		}
 		result, err := s.Commit(ctx, b)
 		if err != nil {
 			return nil, err
+		}
+		if b.Answer != nil && b.Answer.State != store.Begun {
+			c.pr.setStored(under)
 		}
 		return &rpc.StoreReply{Integers: result.Integers}, nil
 	}
@@ -96,13 +99,35 @@ func storeItems(items []store.Item) []*rpc.StoreItem {
 	return out
 }
 
+// answerOf returns the answer of a call. Which call it is comes from the host's record.
+func answerOf(call *object.Call, m *rpc.StoreAnswer) (*store.Answer, error) {
+	if call.Once == nil {
+		return nil, object.Errorf(object.CodeInvalid,
+			"store: an answer of a call without an idempotency key; not stored")
+	}
+	return &store.Answer{
+		Call:      store.CallKey{Principal: call.Caller.Principal, Key: call.Once.Key},
+		Sum:       call.Once.Sum,
+		State:     store.AnswerState(min(max(m.GetState(), 0), 255)),
+		Exception: m.GetException(),
+		Payload:   m.GetPayload(),
+		TTL:       store.AnswerTTL,
+	}, nil
+}
+
 // batchOf returns the batch of a message, whose limits are not checked.
-func batchOf(id object.ID, m *rpc.StoreCommit) (*store.Batch, error) {
+func batchOf(call *object.Call, m *rpc.StoreCommit) (*store.Batch, error) {
 	if n := len(m.GetWrites()) + len(m.GetChecks()); n > store.MaxWrites {
 		return nil, object.Errorf(object.CodeTooLarge, "store: %d operations in one call, at most %d; not stored", n,
 			store.MaxWrites)
 	}
-	b := &store.Batch{Object: id}
+	b := &store.Batch{Object: call.ID}
+	if m.GetAnswer() != nil {
+		var err error
+		if b.Answer, err = answerOf(call, m.GetAnswer()); err != nil {
+			return nil, err
+		}
+	}
 	for _, c := range m.GetChecks() {
 		b.Checks = append(b.Checks, store.Check{Key: c.GetKey(), Version: c.GetVersion()})
 	}
@@ -143,6 +168,20 @@ type running struct {
 	idle     chan struct{} // closed when ops is 0 again; nil: no goroutine waits
 	answered bool          // the plugin has answered; no operation can begin
 	lost     error         // of an operation that was running then and has failed
+	stored   bool          // the answer of the call, which has an idempotency key, is stored
+}
+
+func (pr *process) setStored(under *running) {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	under.stored = true
+}
+
+// stored reports whether the answer of a call is stored.
+func (pr *process) stored(under *running) bool {
+	pr.mu.Lock()
+	defer pr.mu.Unlock()
+	return under.stored
 }
 
 // errOver is the answer to a request for a call that has ended.

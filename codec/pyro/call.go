@@ -275,7 +275,11 @@ func UnmarshalCall(
 	if err := DecodeCall(s, payload, lim, &b); err != nil {
 		return nil, nil, err
 	}
-	values := b.Values()
+	return Arguments(b.Values())
+}
+
+// Arguments returns the arguments of a call from the two values that [DecodeCall] feeds to a sink.
+func Arguments(values []any) (params []any, kwargs map[string]any, err error) {
 	switch v := values[0].(type) {
 	case []any:
 		params = v

@@ -736,6 +736,7 @@ var edges = []edge{
 			"plugins/rpc",
 			"sandbox/confine",
 			"service/store",
+			"signature",
 		},
 	},
 	{
@@ -768,10 +769,12 @@ var edges = []edge{
 		may: []string{
 			"codec",
 			"codec/pyro",
+			"codec/web",
 			"object",
 			"plugins/rpc",
 			"service/store",
 			"service/store/value",
+			"signature",
 		},
 	},
 	{
@@ -780,6 +783,7 @@ var edges = []edge{
 		may: []string{
 			"codec",
 			"codec/pyro",
+			"codec/web",
 			"object",
 			"plugins",
 			"plugins/rpc",

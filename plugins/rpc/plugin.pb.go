@@ -78,6 +78,58 @@ func (Kind) EnumDescriptor() ([]byte, []int) {
 	return file_plugin_proto_rawDescGZIP(), []int{0}
 }
 
+type AnswerState int32
+
+const (
+	AnswerState_ANSWER_STATE_UNSPECIFIED AnswerState = 0
+	AnswerState_ANSWER_STATE_BEGUN       AnswerState = 1 // part of the effects of the call exist, and it has not ended
+	AnswerState_ANSWER_STATE_DONE        AnswerState = 2 // the reply is payload
+	AnswerState_ANSWER_STATE_DROPPED     AnswerState = 3 // the call has ended, and its reply is too large to be stored
+)
+
+// Enum value maps for AnswerState.
+var (
+	AnswerState_name = map[int32]string{
+		0: "ANSWER_STATE_UNSPECIFIED",
+		1: "ANSWER_STATE_BEGUN",
+		2: "ANSWER_STATE_DONE",
+		3: "ANSWER_STATE_DROPPED",
+	}
+	AnswerState_value = map[string]int32{
+		"ANSWER_STATE_UNSPECIFIED": 0,
+		"ANSWER_STATE_BEGUN":       1,
+		"ANSWER_STATE_DONE":        2,
+		"ANSWER_STATE_DROPPED":     3,
+	}
+)
+
+func (x AnswerState) Enum() *AnswerState {
+	p := new(AnswerState)
+	*p = x
+	return p
+}
+
+func (x AnswerState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AnswerState) Descriptor() protoreflect.EnumDescriptor {
+	return file_plugin_proto_enumTypes[1].Descriptor()
+}
+
+func (AnswerState) Type() protoreflect.EnumType {
+	return &file_plugin_proto_enumTypes[1]
+}
+
+func (x AnswerState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AnswerState.Descriptor instead.
+func (AnswerState) EnumDescriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{1}
+}
+
 type StoreOp int32
 
 const (
@@ -114,11 +166,11 @@ func (x StoreOp) String() string {
 }
 
 func (StoreOp) Descriptor() protoreflect.EnumDescriptor {
-	return file_plugin_proto_enumTypes[1].Descriptor()
+	return file_plugin_proto_enumTypes[2].Descriptor()
 }
 
 func (StoreOp) Type() protoreflect.EnumType {
-	return &file_plugin_proto_enumTypes[1]
+	return &file_plugin_proto_enumTypes[2]
 }
 
 func (x StoreOp) Number() protoreflect.EnumNumber {
@@ -127,7 +179,7 @@ func (x StoreOp) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StoreOp.Descriptor instead.
 func (StoreOp) EnumDescriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{1}
+	return file_plugin_proto_rawDescGZIP(), []int{2}
 }
 
 type Nothing struct {
@@ -219,8 +271,10 @@ func (x *DescribeRequest) GetHost() uint32 {
 }
 
 type DescribeReply struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Objects       []*Object              `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Objects []*Object              `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// What the plugin supports besides the calls of Pyro clients: "http/json" (calls in this serializer), "once".
+	Supports      []string `protobuf:"bytes,2,rep,name=supports,proto3" json:"supports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -262,12 +316,20 @@ func (x *DescribeReply) GetObjects() []*Object {
 	return nil
 }
 
+func (x *DescribeReply) GetSupports() []string {
+	if x != nil {
+		return x.Supports
+	}
+	return nil
+}
+
 type Object struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // "" for the plugin's id, "sub" for "<id>.sub"
 	Doc           string                 `protobuf:"bytes,2,opt,name=doc,proto3" json:"doc,omitempty"`
 	Instance      string                 `protobuf:"bytes,3,opt,name=instance,proto3" json:"instance,omitempty"` // "single", "session" or "call"
 	Members       []*Member              `protobuf:"bytes,4,rep,name=members,proto3" json:"members,omitempty"`
+	Types         []byte                 `protobuf:"bytes,5,opt,name=types,proto3" json:"types,omitempty"` // JSON: definitions of the named types in the signatures, by name; see doc/plugins.md
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -330,6 +392,13 @@ func (x *Object) GetMembers() []*Member {
 	return nil
 }
 
+func (x *Object) GetTypes() []byte {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
 type Member struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -338,6 +407,7 @@ type Member struct {
 	Oneway        bool                   `protobuf:"varint,4,opt,name=oneway,proto3" json:"oneway,omitempty"`
 	Get           bool                   `protobuf:"varint,5,opt,name=get,proto3" json:"get,omitempty"`
 	Set           bool                   `protobuf:"varint,6,opt,name=set,proto3" json:"set,omitempty"`
+	Signature     []byte                 `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"` // JSON: parameters and results of a method, type of an attribute; see doc/plugins.md
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -412,6 +482,13 @@ func (x *Member) GetSet() bool {
 		return x.Set
 	}
 	return false
+}
+
+func (x *Member) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
 }
 
 type Caller struct {
@@ -501,11 +578,12 @@ type CallRequest struct {
 	Traceback      bool                   `protobuf:"varint,7,opt,name=traceback,proto3" json:"traceback,omitempty"`
 	Caller         *Caller                `protobuf:"bytes,8,opt,name=caller,proto3" json:"caller,omitempty"`
 	Conn           uint64                 `protobuf:"varint,9,opt,name=conn,proto3" json:"conn,omitempty"`
-	Protocol       uint32                 `protobuf:"varint,10,opt,name=protocol,proto3" json:"protocol,omitempty"`                                   // 48 or 502; decides the class names of exceptions
-	Serializer     string                 `protobuf:"bytes,11,opt,name=serializer,proto3" json:"serializer,omitempty"`                                // serializer of the payloads of call and reply: "serpent", "json" or "msgpack"
+	Protocol       uint32                 `protobuf:"varint,10,opt,name=protocol,proto3" json:"protocol,omitempty"`                                   // 48 or 502; decides the class names of exceptions; 0 for HTTP
+	Serializer     string                 `protobuf:"bytes,11,opt,name=serializer,proto3" json:"serializer,omitempty"`                                // of the payloads of call and reply: "serpent", "json", "msgpack"; "http/json" for HTTP
 	Correlation    []byte                 `protobuf:"bytes,12,opt,name=correlation,proto3" json:"correlation,omitempty"`                              // 16 bytes
 	DeadlineMicros int64                  `protobuf:"varint,13,opt,name=deadline_micros,json=deadlineMicros,proto3" json:"deadline_micros,omitempty"` // microseconds since 1970; 0 for no deadline
 	Payload        []byte                 `protobuf:"bytes,14,opt,name=payload,proto3" json:"payload,omitempty"`                                      // unchanged payload of the client
+	Once           bool                   `protobuf:"varint,15,opt,name=once,proto3" json:"once,omitempty"`                                           // executed at most once: its answer is committed before it leaves the plugin
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -636,6 +714,13 @@ func (x *CallRequest) GetPayload() []byte {
 		return x.Payload
 	}
 	return nil
+}
+
+func (x *CallRequest) GetOnce() bool {
+	if x != nil {
+		return x.Once
+	}
+	return false
 }
 
 type CallReply struct {
@@ -1531,6 +1616,7 @@ type StoreCommit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Checks        []*StoreCheck          `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
 	Writes        []*StoreWrite          `protobuf:"bytes,2,rep,name=writes,proto3" json:"writes,omitempty"` // applied in order
+	Answer        *StoreAnswer           `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"` // of a call with the field once; such a call has one in its last commit
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1579,6 +1665,74 @@ func (x *StoreCommit) GetWrites() []*StoreWrite {
 	return nil
 }
 
+func (x *StoreCommit) GetAnswer() *StoreAnswer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+// StoreAnswer is the answer of a call that is executed at most once.
+type StoreAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         AnswerState            `protobuf:"varint,1,opt,name=state,proto3,enum=hearth.plugin.v1.AnswerState" json:"state,omitempty"`
+	Exception     bool                   `protobuf:"varint,2,opt,name=exception,proto3" json:"exception,omitempty"` // payload is the dict of an exception
+	Payload       []byte                 `protobuf:"bytes,3,opt,name=payload,proto3" json:"payload,omitempty"`      // at most 64 KiB
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreAnswer) Reset() {
+	*x = StoreAnswer{}
+	mi := &file_plugin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreAnswer) ProtoMessage() {}
+
+func (x *StoreAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_plugin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreAnswer.ProtoReflect.Descriptor instead.
+func (*StoreAnswer) Descriptor() ([]byte, []int) {
+	return file_plugin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *StoreAnswer) GetState() AnswerState {
+	if x != nil {
+		return x.State
+	}
+	return AnswerState_ANSWER_STATE_UNSPECIFIED
+}
+
+func (x *StoreAnswer) GetException() bool {
+	if x != nil {
+		return x.Exception
+	}
+	return false
+}
+
+func (x *StoreAnswer) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
 // StoreCheck requires that a key has a version before the batch.
 type StoreCheck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1590,7 +1744,7 @@ type StoreCheck struct {
 
 func (x *StoreCheck) Reset() {
 	*x = StoreCheck{}
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1756,7 @@ func (x *StoreCheck) String() string {
 func (*StoreCheck) ProtoMessage() {}
 
 func (x *StoreCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[22]
+	mi := &file_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1769,7 @@ func (x *StoreCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreCheck.ProtoReflect.Descriptor instead.
 func (*StoreCheck) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{22}
+	return file_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StoreCheck) GetKey() string {
@@ -1646,7 +1800,7 @@ type StoreWrite struct {
 
 func (x *StoreWrite) Reset() {
 	*x = StoreWrite{}
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1812,7 @@ func (x *StoreWrite) String() string {
 func (*StoreWrite) ProtoMessage() {}
 
 func (x *StoreWrite) ProtoReflect() protoreflect.Message {
-	mi := &file_plugin_proto_msgTypes[23]
+	mi := &file_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1825,7 @@ func (x *StoreWrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreWrite.ProtoReflect.Descriptor instead.
 func (*StoreWrite) Descriptor() ([]byte, []int) {
-	return file_plugin_proto_rawDescGZIP(), []int{23}
+	return file_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StoreWrite) GetOp() StoreOp {
@@ -1724,27 +1878,30 @@ const file_plugin_proto_rawDesc = "" +
 	"\aNothing\"5\n" +
 	"\x0fDescribeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\rR\x04host\"C\n" +
+	"\x04host\x18\x02 \x01(\rR\x04host\"_\n" +
 	"\rDescribeReply\x122\n" +
-	"\aobjects\x18\x01 \x03(\v2\x18.hearth.plugin.v1.ObjectR\aobjects\"~\n" +
+	"\aobjects\x18\x01 \x03(\v2\x18.hearth.plugin.v1.ObjectR\aobjects\x12\x1a\n" +
+	"\bsupports\x18\x02 \x03(\tR\bsupports\"\x94\x01\n" +
 	"\x06Object\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12\x1a\n" +
 	"\binstance\x18\x03 \x01(\tR\binstance\x122\n" +
-	"\amembers\x18\x04 \x03(\v2\x18.hearth.plugin.v1.MemberR\amembers\"\x82\x01\n" +
+	"\amembers\x18\x04 \x03(\v2\x18.hearth.plugin.v1.MemberR\amembers\x12\x14\n" +
+	"\x05types\x18\x05 \x01(\fR\x05types\"\xa0\x01\n" +
 	"\x06Member\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12\x16\n" +
 	"\x06method\x18\x03 \x01(\bR\x06method\x12\x16\n" +
 	"\x06oneway\x18\x04 \x01(\bR\x06oneway\x12\x10\n" +
 	"\x03get\x18\x05 \x01(\bR\x03get\x12\x10\n" +
-	"\x03set\x18\x06 \x01(\bR\x03set\"\x84\x01\n" +
+	"\x03set\x18\x06 \x01(\bR\x03set\x12\x1c\n" +
+	"\tsignature\x18\a \x01(\fR\tsignature\"\x84\x01\n" +
 	"\x06Caller\x12\x1c\n" +
 	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n" +
 	"\x03way\x18\x03 \x01(\tR\x03way\x12\x18\n" +
 	"\achannel\x18\x04 \x01(\tR\achannel\x12\x18\n" +
-	"\aaddress\x18\x05 \x01(\tR\aaddress\"\xb0\x03\n" +
+	"\aaddress\x18\x05 \x01(\tR\aaddress\"\xc4\x03\n" +
 	"\vCallRequest\x12\x12\n" +
 	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\tR\x06object\x12*\n" +
@@ -1762,7 +1919,8 @@ const file_plugin_proto_rawDesc = "" +
 	"serializer\x12 \n" +
 	"\vcorrelation\x18\f \x01(\fR\vcorrelation\x12'\n" +
 	"\x0fdeadline_micros\x18\r \x01(\x03R\x0edeadlineMicros\x12\x18\n" +
-	"\apayload\x18\x0e \x01(\fR\apayload\"\xa2\x01\n" +
+	"\apayload\x18\x0e \x01(\fR\apayload\x12\x12\n" +
+	"\x04once\x18\x0f \x01(\bR\x04once\"\xa2\x01\n" +
 	"\tCallReply\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +
 	"\texception\x18\x02 \x01(\bR\texception\x12\x16\n" +
@@ -1824,10 +1982,15 @@ const file_plugin_proto_rawDesc = "" +
 	"\x05after\x18\x02 \x01(\tR\x05after\x12\x16\n" +
 	"\x06before\x18\x03 \x01(\tR\x06before\x12\x18\n" +
 	"\areverse\x18\x04 \x01(\bR\areverse\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\rR\x05limit\"y\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"\xb0\x01\n" +
 	"\vStoreCommit\x124\n" +
 	"\x06checks\x18\x01 \x03(\v2\x1c.hearth.plugin.v1.StoreCheckR\x06checks\x124\n" +
-	"\x06writes\x18\x02 \x03(\v2\x1c.hearth.plugin.v1.StoreWriteR\x06writes\"8\n" +
+	"\x06writes\x18\x02 \x03(\v2\x1c.hearth.plugin.v1.StoreWriteR\x06writes\x125\n" +
+	"\x06answer\x18\x03 \x01(\v2\x1d.hearth.plugin.v1.StoreAnswerR\x06answer\"z\n" +
+	"\vStoreAnswer\x123\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1d.hearth.plugin.v1.AnswerStateR\x05state\x12\x1c\n" +
+	"\texception\x18\x02 \x01(\bR\texception\x12\x18\n" +
+	"\apayload\x18\x03 \x01(\fR\apayload\"8\n" +
 	"\n" +
 	"StoreCheck\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x18\n" +
@@ -1849,7 +2012,12 @@ const file_plugin_proto_rawDesc = "" +
 	"\bKIND_GET\x10\x02\x12\f\n" +
 	"\bKIND_SET\x10\x03\x12\x0e\n" +
 	"\n" +
-	"KIND_BATCH\x10\x04*b\n" +
+	"KIND_BATCH\x10\x04*t\n" +
+	"\vAnswerState\x12\x1c\n" +
+	"\x18ANSWER_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12ANSWER_STATE_BEGUN\x10\x01\x12\x15\n" +
+	"\x11ANSWER_STATE_DONE\x10\x02\x12\x18\n" +
+	"\x14ANSWER_STATE_DROPPED\x10\x03*b\n" +
 	"\aStoreOp\x12\x18\n" +
 	"\x14STORE_OP_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTORE_OP_PUT\x10\x01\x12\x13\n" +
@@ -1879,75 +2047,79 @@ func file_plugin_proto_rawDescGZIP() []byte {
 	return file_plugin_proto_rawDescData
 }
 
-var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_plugin_proto_goTypes = []any{
 	(Kind)(0),                  // 0: hearth.plugin.v1.Kind
-	(StoreOp)(0),               // 1: hearth.plugin.v1.StoreOp
-	(*Nothing)(nil),            // 2: hearth.plugin.v1.Nothing
-	(*DescribeRequest)(nil),    // 3: hearth.plugin.v1.DescribeRequest
-	(*DescribeReply)(nil),      // 4: hearth.plugin.v1.DescribeReply
-	(*Object)(nil),             // 5: hearth.plugin.v1.Object
-	(*Member)(nil),             // 6: hearth.plugin.v1.Member
-	(*Caller)(nil),             // 7: hearth.plugin.v1.Caller
-	(*CallRequest)(nil),        // 8: hearth.plugin.v1.CallRequest
-	(*CallReply)(nil),          // 9: hearth.plugin.v1.CallReply
-	(*Failure)(nil),            // 10: hearth.plugin.v1.Failure
-	(*NextRequest)(nil),        // 11: hearth.plugin.v1.NextRequest
-	(*CloseStreamRequest)(nil), // 12: hearth.plugin.v1.CloseStreamRequest
-	(*EndConnRequest)(nil),     // 13: hearth.plugin.v1.EndConnRequest
-	(*SecretRequest)(nil),      // 14: hearth.plugin.v1.SecretRequest
-	(*SecretReply)(nil),        // 15: hearth.plugin.v1.SecretReply
-	(*LogRequest)(nil),         // 16: hearth.plugin.v1.LogRequest
-	(*ProxyRequest)(nil),       // 17: hearth.plugin.v1.ProxyRequest
-	(*StoreRequest)(nil),       // 18: hearth.plugin.v1.StoreRequest
-	(*StoreReply)(nil),         // 19: hearth.plugin.v1.StoreReply
-	(*StoreItem)(nil),          // 20: hearth.plugin.v1.StoreItem
-	(*StoreGet)(nil),           // 21: hearth.plugin.v1.StoreGet
-	(*StoreList)(nil),          // 22: hearth.plugin.v1.StoreList
-	(*StoreCommit)(nil),        // 23: hearth.plugin.v1.StoreCommit
-	(*StoreCheck)(nil),         // 24: hearth.plugin.v1.StoreCheck
-	(*StoreWrite)(nil),         // 25: hearth.plugin.v1.StoreWrite
+	(AnswerState)(0),           // 1: hearth.plugin.v1.AnswerState
+	(StoreOp)(0),               // 2: hearth.plugin.v1.StoreOp
+	(*Nothing)(nil),            // 3: hearth.plugin.v1.Nothing
+	(*DescribeRequest)(nil),    // 4: hearth.plugin.v1.DescribeRequest
+	(*DescribeReply)(nil),      // 5: hearth.plugin.v1.DescribeReply
+	(*Object)(nil),             // 6: hearth.plugin.v1.Object
+	(*Member)(nil),             // 7: hearth.plugin.v1.Member
+	(*Caller)(nil),             // 8: hearth.plugin.v1.Caller
+	(*CallRequest)(nil),        // 9: hearth.plugin.v1.CallRequest
+	(*CallReply)(nil),          // 10: hearth.plugin.v1.CallReply
+	(*Failure)(nil),            // 11: hearth.plugin.v1.Failure
+	(*NextRequest)(nil),        // 12: hearth.plugin.v1.NextRequest
+	(*CloseStreamRequest)(nil), // 13: hearth.plugin.v1.CloseStreamRequest
+	(*EndConnRequest)(nil),     // 14: hearth.plugin.v1.EndConnRequest
+	(*SecretRequest)(nil),      // 15: hearth.plugin.v1.SecretRequest
+	(*SecretReply)(nil),        // 16: hearth.plugin.v1.SecretReply
+	(*LogRequest)(nil),         // 17: hearth.plugin.v1.LogRequest
+	(*ProxyRequest)(nil),       // 18: hearth.plugin.v1.ProxyRequest
+	(*StoreRequest)(nil),       // 19: hearth.plugin.v1.StoreRequest
+	(*StoreReply)(nil),         // 20: hearth.plugin.v1.StoreReply
+	(*StoreItem)(nil),          // 21: hearth.plugin.v1.StoreItem
+	(*StoreGet)(nil),           // 22: hearth.plugin.v1.StoreGet
+	(*StoreList)(nil),          // 23: hearth.plugin.v1.StoreList
+	(*StoreCommit)(nil),        // 24: hearth.plugin.v1.StoreCommit
+	(*StoreAnswer)(nil),        // 25: hearth.plugin.v1.StoreAnswer
+	(*StoreCheck)(nil),         // 26: hearth.plugin.v1.StoreCheck
+	(*StoreWrite)(nil),         // 27: hearth.plugin.v1.StoreWrite
 }
 var file_plugin_proto_depIdxs = []int32{
-	5,  // 0: hearth.plugin.v1.DescribeReply.objects:type_name -> hearth.plugin.v1.Object
-	6,  // 1: hearth.plugin.v1.Object.members:type_name -> hearth.plugin.v1.Member
+	6,  // 0: hearth.plugin.v1.DescribeReply.objects:type_name -> hearth.plugin.v1.Object
+	7,  // 1: hearth.plugin.v1.Object.members:type_name -> hearth.plugin.v1.Member
 	0,  // 2: hearth.plugin.v1.CallRequest.kind:type_name -> hearth.plugin.v1.Kind
-	7,  // 3: hearth.plugin.v1.CallRequest.caller:type_name -> hearth.plugin.v1.Caller
-	10, // 4: hearth.plugin.v1.CallReply.failure:type_name -> hearth.plugin.v1.Failure
-	8,  // 5: hearth.plugin.v1.NextRequest.call:type_name -> hearth.plugin.v1.CallRequest
+	8,  // 3: hearth.plugin.v1.CallRequest.caller:type_name -> hearth.plugin.v1.Caller
+	11, // 4: hearth.plugin.v1.CallReply.failure:type_name -> hearth.plugin.v1.Failure
+	9,  // 5: hearth.plugin.v1.NextRequest.call:type_name -> hearth.plugin.v1.CallRequest
 	0,  // 6: hearth.plugin.v1.ProxyRequest.kind:type_name -> hearth.plugin.v1.Kind
-	21, // 7: hearth.plugin.v1.StoreRequest.get:type_name -> hearth.plugin.v1.StoreGet
-	22, // 8: hearth.plugin.v1.StoreRequest.list:type_name -> hearth.plugin.v1.StoreList
-	23, // 9: hearth.plugin.v1.StoreRequest.commit:type_name -> hearth.plugin.v1.StoreCommit
-	10, // 10: hearth.plugin.v1.StoreReply.failure:type_name -> hearth.plugin.v1.Failure
-	20, // 11: hearth.plugin.v1.StoreReply.items:type_name -> hearth.plugin.v1.StoreItem
-	24, // 12: hearth.plugin.v1.StoreCommit.checks:type_name -> hearth.plugin.v1.StoreCheck
-	25, // 13: hearth.plugin.v1.StoreCommit.writes:type_name -> hearth.plugin.v1.StoreWrite
-	1,  // 14: hearth.plugin.v1.StoreWrite.op:type_name -> hearth.plugin.v1.StoreOp
-	3,  // 15: hearth.plugin.v1.Plugin.Describe:input_type -> hearth.plugin.v1.DescribeRequest
-	8,  // 16: hearth.plugin.v1.Plugin.Call:input_type -> hearth.plugin.v1.CallRequest
-	11, // 17: hearth.plugin.v1.Plugin.Next:input_type -> hearth.plugin.v1.NextRequest
-	12, // 18: hearth.plugin.v1.Plugin.CloseStream:input_type -> hearth.plugin.v1.CloseStreamRequest
-	13, // 19: hearth.plugin.v1.Plugin.EndConn:input_type -> hearth.plugin.v1.EndConnRequest
-	16, // 20: hearth.plugin.v1.Host.Log:input_type -> hearth.plugin.v1.LogRequest
-	17, // 21: hearth.plugin.v1.Host.Proxy:input_type -> hearth.plugin.v1.ProxyRequest
-	14, // 22: hearth.plugin.v1.Host.Secret:input_type -> hearth.plugin.v1.SecretRequest
-	18, // 23: hearth.plugin.v1.Host.Store:input_type -> hearth.plugin.v1.StoreRequest
-	4,  // 24: hearth.plugin.v1.Plugin.Describe:output_type -> hearth.plugin.v1.DescribeReply
-	9,  // 25: hearth.plugin.v1.Plugin.Call:output_type -> hearth.plugin.v1.CallReply
-	9,  // 26: hearth.plugin.v1.Plugin.Next:output_type -> hearth.plugin.v1.CallReply
-	2,  // 27: hearth.plugin.v1.Plugin.CloseStream:output_type -> hearth.plugin.v1.Nothing
-	2,  // 28: hearth.plugin.v1.Plugin.EndConn:output_type -> hearth.plugin.v1.Nothing
-	2,  // 29: hearth.plugin.v1.Host.Log:output_type -> hearth.plugin.v1.Nothing
-	9,  // 30: hearth.plugin.v1.Host.Proxy:output_type -> hearth.plugin.v1.CallReply
-	15, // 31: hearth.plugin.v1.Host.Secret:output_type -> hearth.plugin.v1.SecretReply
-	19, // 32: hearth.plugin.v1.Host.Store:output_type -> hearth.plugin.v1.StoreReply
-	24, // [24:33] is the sub-list for method output_type
-	15, // [15:24] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	22, // 7: hearth.plugin.v1.StoreRequest.get:type_name -> hearth.plugin.v1.StoreGet
+	23, // 8: hearth.plugin.v1.StoreRequest.list:type_name -> hearth.plugin.v1.StoreList
+	24, // 9: hearth.plugin.v1.StoreRequest.commit:type_name -> hearth.plugin.v1.StoreCommit
+	11, // 10: hearth.plugin.v1.StoreReply.failure:type_name -> hearth.plugin.v1.Failure
+	21, // 11: hearth.plugin.v1.StoreReply.items:type_name -> hearth.plugin.v1.StoreItem
+	26, // 12: hearth.plugin.v1.StoreCommit.checks:type_name -> hearth.plugin.v1.StoreCheck
+	27, // 13: hearth.plugin.v1.StoreCommit.writes:type_name -> hearth.plugin.v1.StoreWrite
+	25, // 14: hearth.plugin.v1.StoreCommit.answer:type_name -> hearth.plugin.v1.StoreAnswer
+	1,  // 15: hearth.plugin.v1.StoreAnswer.state:type_name -> hearth.plugin.v1.AnswerState
+	2,  // 16: hearth.plugin.v1.StoreWrite.op:type_name -> hearth.plugin.v1.StoreOp
+	4,  // 17: hearth.plugin.v1.Plugin.Describe:input_type -> hearth.plugin.v1.DescribeRequest
+	9,  // 18: hearth.plugin.v1.Plugin.Call:input_type -> hearth.plugin.v1.CallRequest
+	12, // 19: hearth.plugin.v1.Plugin.Next:input_type -> hearth.plugin.v1.NextRequest
+	13, // 20: hearth.plugin.v1.Plugin.CloseStream:input_type -> hearth.plugin.v1.CloseStreamRequest
+	14, // 21: hearth.plugin.v1.Plugin.EndConn:input_type -> hearth.plugin.v1.EndConnRequest
+	17, // 22: hearth.plugin.v1.Host.Log:input_type -> hearth.plugin.v1.LogRequest
+	18, // 23: hearth.plugin.v1.Host.Proxy:input_type -> hearth.plugin.v1.ProxyRequest
+	15, // 24: hearth.plugin.v1.Host.Secret:input_type -> hearth.plugin.v1.SecretRequest
+	19, // 25: hearth.plugin.v1.Host.Store:input_type -> hearth.plugin.v1.StoreRequest
+	5,  // 26: hearth.plugin.v1.Plugin.Describe:output_type -> hearth.plugin.v1.DescribeReply
+	10, // 27: hearth.plugin.v1.Plugin.Call:output_type -> hearth.plugin.v1.CallReply
+	10, // 28: hearth.plugin.v1.Plugin.Next:output_type -> hearth.plugin.v1.CallReply
+	3,  // 29: hearth.plugin.v1.Plugin.CloseStream:output_type -> hearth.plugin.v1.Nothing
+	3,  // 30: hearth.plugin.v1.Plugin.EndConn:output_type -> hearth.plugin.v1.Nothing
+	3,  // 31: hearth.plugin.v1.Host.Log:output_type -> hearth.plugin.v1.Nothing
+	10, // 32: hearth.plugin.v1.Host.Proxy:output_type -> hearth.plugin.v1.CallReply
+	16, // 33: hearth.plugin.v1.Host.Secret:output_type -> hearth.plugin.v1.SecretReply
+	20, // 34: hearth.plugin.v1.Host.Store:output_type -> hearth.plugin.v1.StoreReply
+	26, // [26:35] is the sub-list for method output_type
+	17, // [17:26] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_plugin_proto_init() }
@@ -1960,14 +2132,14 @@ func file_plugin_proto_init() {
 		(*StoreRequest_List)(nil),
 		(*StoreRequest_Commit)(nil),
 	}
-	file_plugin_proto_msgTypes[23].OneofWrappers = []any{}
+	file_plugin_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugin_proto_rawDesc), len(file_plugin_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   24,
+			NumEnums:      3,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -18,7 +18,7 @@ func (g *greeter) SetGreeting(text string) error { g.greeting = text; return nil
 // The main function of a plugin passes its objects to [sdk.Serve]. Here plugintest runs them without a host.
 func ExampleNew() {
 	object := sdk.New(sdk.Single, "Greets.", func() *greeter { return &greeter{greeting: "Hello"} }).
-		Method("hello", (*greeter).Hello, "Returns a greeting.").
+		Method("hello", (*greeter).Hello, "Returns a greeting.", "name").
 		Attribute("greeting", (*greeter).Greeting, (*greeter).SetGreeting, "First word of the greeting.")
 
 	p, err := plugintest.Start(object)

@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/signature"
 )
 
 // Mode is the instance mode of an object.
@@ -28,6 +29,7 @@ type Object struct {
 	make    func() any
 	typ     reflect.Type
 	members map[string]*member
+	types   *typeTable // of the signatures
 }
 
 // member is an exposed method or attribute.
@@ -45,6 +47,7 @@ func New[T any](mode Mode, doc string, fresh func() T) *Object {
 		make:    func() any { return fresh() },
 		typ:     reflect.TypeFor[T](),
 		members: map[string]*member{},
+		types:   newTypeTable(),
 	}
 }
 
@@ -58,18 +61,23 @@ func (o *Object) Named(name string) *Object {
 }
 
 // Method exposes fn, a method expression such as (*Table).Put, under a name. The parameters of fn are, in this order:
-// the instance; optionally a context.Context; the arguments; optionally a [Kwargs] for keyword arguments. Its results
-// are at most one value and at most one error, in this order. An iter.Seq2[T, error] is an item stream. Method panics
-// if fn has another form.
-func (o *Object) Method(name string, fn any, doc string) *Object {
-	o.member(name, doc).method = o.function(name, fn)
+// the instance; optionally a context.Context; the arguments; optionally a [Kwargs] for other keyword arguments. Its
+// results are at most one value and at most one error, in this order. An iter.Seq2[T, error] is an item stream. Method
+// panics if fn has another form.
+//
+// params are the names of the arguments, by which clients can pass them: "key", "note?" for one that may be missing and
+// is then the zero value, "key the key to write" with a description. Without names they are arg1, arg2 and so on. A
+// pointer may always be missing. If the only argument is a struct and has no name, its fields are the parameters. Their
+// tag json has the name, and omitempty if they may be missing; their tag doc has a description.
+func (o *Object) Method(name string, fn any, doc string, params ...string) *Object {
+	o.member(name, doc).method = o.function(name, fn, params)
 	return o
 }
 
 // Oneway is [Object.Method] for a method without a reply.
-func (o *Object) Oneway(name string, fn any, doc string) *Object {
+func (o *Object) Oneway(name string, fn any, doc string, params ...string) *Object {
 	m := o.member(name, doc)
-	m.method, m.oneway = o.function(name, fn), true
+	m.method, m.oneway = o.function(name, fn, params), true
 	return o
 }
 
@@ -77,10 +85,14 @@ func (o *Object) Oneway(name string, fn any, doc string) *Object {
 func (o *Object) Attribute(name string, get, set any, doc string) *Object {
 	m := o.member(name, doc)
 	if get != nil {
-		m.get = o.function(name, get)
+		m.get = o.function(name, get, nil)
 	}
 	if set != nil {
-		m.set = o.function(name, set)
+		m.set = o.function(name, set, []string{"value"})
+		if len(m.set.sig.Params) != 1 {
+			panic(fmt.Sprintf("sdk: %s: the function that sets the attribute must have one argument", name))
+		}
+		m.set.sig.Params[0].Name = settersParam
 	}
 	return o
 }
@@ -107,7 +119,13 @@ type function struct {
 	result   bool // has a value before the error
 	fails    bool
 	stream   bool
+	sig      *signature.Function
+	expand   bool    // the parameters are the fields of the only argument
+	fields   []field // of the only argument, if expand is set
 }
+
+// settersParam is the name of the new value of an attribute in messages.
+const settersParam = "the value"
 
 var (
 	contextType = reflect.TypeFor[context.Context]()
@@ -115,7 +133,7 @@ var (
 	kwargsType  = reflect.TypeFor[Kwargs]()
 )
 
-func (o *Object) function(name string, fn any) *function {
+func (o *Object) function(name string, fn any, params []string) *function {
 	v := reflect.ValueOf(fn)
 	if v.Kind() != reflect.Func || v.Type().NumIn() == 0 || !o.typ.AssignableTo(v.Type().In(0)) {
 		panic(fmt.Sprintf("sdk: %s: the function must be a method expression of %v, like (*Table).Put", name, o.typ))
@@ -144,6 +162,7 @@ func (o *Object) function(name string, fn any) *function {
 	}
 	f.result = out == 1
 	f.stream = f.result && isSeq2(t.Out(0))
+	f.describe(o.types, name, params)
 	return f
 }
 
@@ -160,31 +179,11 @@ func (f *function) call(ctx context.Context, instance any, args []any, kwargs Kw
 	if f.ctx {
 		in = append(in, reflect.ValueOf(ctx))
 	}
-	fixed := len(f.args)
-	if f.variadic {
-		fixed-- // the last parameter accepts any number of arguments
+	bound, err := f.bind(args, kwargs)
+	if err != nil {
+		return nil, err
 	}
-	if len(args) < fixed || !f.variadic && len(args) > fixed {
-		return nil, Raise("TypeError", fmt.Sprintf("the method takes %d arguments, not %d", fixed, len(args)))
-	}
-	if len(kwargs) > 0 && !f.kwargs {
-		return nil, Raise("TypeError", "the method takes no keyword arguments")
-	}
-	for i, a := range args {
-		t := f.args[min(i, len(f.args)-1)]
-		if f.variadic && i >= fixed {
-			t = t.Elem()
-		}
-		v, err := convert(a, t)
-		if err != nil {
-			return nil, Raise("TypeError", fmt.Sprintf("argument %d: %s", i+1, err))
-		}
-		in = append(in, v)
-	}
-	if f.kwargs {
-		in = append(in, reflect.ValueOf(kwargs))
-	}
-	out := f.v.Call(in)
+	out := f.v.Call(append(in, bound...))
 	if f.fails {
 		if err, _ := out[len(out)-1].Interface().(error); err != nil {
 			return nil, err

@@ -58,6 +58,8 @@ type callInfo struct {
 	caller Caller
 	corr   [16]byte
 	store  buffer
+	once   bool           // the call is executed at most once
+	reply  *rpc.CallReply // of such a call, when it is stored
 }
 
 func callOf(ctx context.Context) *callInfo {

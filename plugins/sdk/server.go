@@ -14,8 +14,10 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/codec/web"
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/plugins/rpc"
+	"github.com/hearthhost/hearth/service/store"
 )
 
 // server is the plugin's service for the host.
@@ -33,6 +35,8 @@ type server struct {
 	streams  map[uint64]*stream
 	last     uint64
 	commits  map[string]*sync.RWMutex // by object: held to commit, exclusively for a transaction
+
+	memory memory // of the arguments of running calls
 }
 
 // instance is the state of an object, used by one call at a time.
@@ -78,18 +82,19 @@ func (s *server) Describe(_ context.Context, r *rpc.DescribeRequest) (*rpc.Descr
 		}
 		s.host = host
 	}
-	out := &rpc.DescribeReply{}
+	out := &rpc.DescribeReply{Supports: []string{string(web.JSON), "once"}}
 	for _, o := range s.byName {
-		d := &rpc.Object{Name: o.name, Doc: o.doc, Instance: string(o.mode)}
+		d := &rpc.Object{Name: o.name, Doc: o.doc, Instance: string(o.mode), Types: o.types.encoded()}
 		for _, n := range slices.Sorted(maps.Keys(o.members)) {
 			m := o.members[n]
 			d.Members = append(d.Members, &rpc.Member{
-				Name:   n,
-				Doc:    m.doc,
-				Method: m.method != nil,
-				Oneway: m.oneway,
-				Get:    m.get != nil,
-				Set:    m.set != nil,
+				Name:      n,
+				Doc:       m.doc,
+				Method:    m.method != nil,
+				Oneway:    m.oneway,
+				Get:       m.get != nil,
+				Set:       m.set != nil,
+				Signature: m.signatureOf(),
 			})
 		}
 		out.Objects = append(out.Objects, d)
@@ -115,11 +120,6 @@ var errNoMember = &object.Error{
 	Msg:    "no such method or attribute",
 }
 
-// formatOf returns the format of a call, nil for an unknown serializer.
-func formatOf(r *rpc.CallRequest) *pyro.Format {
-	return pyro.FormatByNumber(r.GetProtocol(), r.GetSerializer())
-}
-
 // Call runs one call.
 func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, error) {
 	o := s.object(r.GetObject())
@@ -127,16 +127,21 @@ func (s *server) Call(ctx context.Context, r *rpc.CallRequest) (*rpc.CallReply, 
 	if o == nil || format == nil {
 		return failure(object.Errorf(object.CodeNotFound, "unknown object")), nil
 	}
-	args, kwargs, err := pyro.UnmarshalCall(format, r.GetPayload(), codec.Limits{})
+	args, err := s.memory.decode(format, r)
 	if err != nil {
 		return failure(err), nil
 	}
+	defer s.memory.release(args.size)
 	// A stream outlives its call, so the end of the call must not end its context.
 	info := s.info(o, r)
 	live, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), callKey{}, info))
 	unlink := context.AfterFunc(ctx, cancel)
-	v, err := s.run(live, ctx.Err, o, r, args, kwargs)
+	v, err := s.run(live, ctx.Err, o, r, args)
 	unlink()
+	if info.reply != nil && err == nil {
+		cancel()
+		return info.reply, nil
+	}
 	if seq, ok := v.(sequence); ok && err == nil {
 		info.store.exclusive = false // the items run beside calls of the instance
 		next, stop := iter.Pull2(iter.Seq2[any, error](seq.all))
@@ -163,6 +168,7 @@ func (s *server) info(o *Object, r *rpc.CallRequest) *callInfo {
 			},
 		},
 	}
+	u.once = r.GetOnce()
 	u.id.Store(r.GetCall())
 	u.store.exclusive = o.mode == Single
 	copy(u.corr[:], r.GetCorrelation())
@@ -170,8 +176,9 @@ func (s *server) info(o *Object, r *rpc.CallRequest) *callInfo {
 }
 
 // run calls the object's instance. It does not begin a call that ended while it waited for the instance.
-func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, args []any,
-	kwargs Kwargs) (v any, err error) {
+func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.CallRequest, a arguments) (
+	v any, err error,
+) {
 	in, release := s.instance(o, r.GetConn())
 	u := callOf(ctx)
 	defer func() { release(u.store.failed()) }()
@@ -181,6 +188,10 @@ func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.C
 	}
 	// Before the next call of the instance, and before the reply, the writes become durable or are dropped.
 	defer func() {
+		if u.once {
+			err = u.answer(ctx, formatOf(r), v, err)
+			return
+		}
 		if err != nil {
 			u.store.discard()
 		} else if failed := u.flush(ctx); failed != nil {
@@ -188,16 +199,21 @@ func (s *server) run(ctx context.Context, over func() error, o *Object, r *rpc.C
 		}
 	}()
 	if r.GetKind() == rpc.Kind_KIND_BATCH {
-		return s.batch(ctx, o, in, r, args)
+		return s.batch(ctx, o, in, r, a.args)
 	}
 	f, err := o.lookup(r.GetKind(), r.GetMethod())
 	if err != nil {
 		return nil, err
 	}
+	args := a.args
 	if r.GetKind() != rpc.Kind_KIND_INVOKE && len(args) > 0 {
 		args = args[1:] // skip the attribute's name
 	}
-	return s.protected(ctx, f, in, args, kwargs)
+	v, err = s.protected(ctx, f, in, args, a.kwargs)
+	if m, ok := errors.AsType[mismatch](err); ok {
+		return nil, refused(r.GetMethod(), m)
+	}
+	return v, err
 }
 
 func (o *Object) lookup(kind rpc.Kind, name string) (*function, error) {
@@ -256,6 +272,9 @@ func (s *server) batch(ctx context.Context, o *Object, in any, r *rpc.CallReques
 		v, err := s.protected(ctx, f, in, list(triple[1]), kwargs)
 		if _, ok := v.(sequence); ok && err == nil {
 			err = Raise("TypeError", "an item stream cannot be opened in a batch")
+		}
+		if m, ok := errors.AsType[mismatch](err); ok {
+			err = Raise("TypeError", name+": "+string(m))
 		}
 		if err != nil {
 			callOf(ctx).store.rollback(mark)
@@ -400,14 +419,45 @@ func (s *server) EndConn(_ context.Context, r *rpc.EndConnRequest) (*rpc.Nothing
 	return &rpc.Nothing{}, nil
 }
 
+// answer commits the writes of a call that is executed at most once, with its reply, which it keeps. The error is that
+// of a call without a stored reply.
+func (u *callInfo) answer(ctx context.Context, format format, v any, err error) error {
+	if _, ok := v.(sequence); ok && err == nil {
+		err = object.Errorf(object.CodeInvalid,
+			"a call with an idempotency key cannot return an item stream; it was executed in part")
+	}
+	reply := u.s.reply(format, v, err)
+	if err != nil || reply.GetException() {
+		u.store.discard()
+	}
+	if f := reply.GetFailure(); f != nil {
+		u.store.discard()
+		return &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()}
+	}
+	a := &rpc.StoreAnswer{
+		State:     rpc.AnswerState_ANSWER_STATE_DONE,
+		Exception: reply.GetException(),
+		Payload:   reply.GetPayload(),
+	}
+	if len(a.GetPayload()) > store.MaxAnswer {
+		a.State, a.Payload = rpc.AnswerState_ANSWER_STATE_DROPPED, nil
+	}
+	u.store.set(a)
+	if err := u.flush(ctx); err != nil {
+		return err
+	}
+	u.reply = reply
+	return nil
+}
+
 // reply encodes a result or an exception.
-func (s *server) reply(format *pyro.Format, v any, err error) *rpc.CallReply {
+func (s *server) reply(format format, v any, err error) *rpc.CallReply {
 	var coded *object.Error
 	if errors.As(err, &coded) {
 		return failure(err)
 	}
 	if err == nil {
-		doc, encErr := codec.Append(format, nil, plain(v))
+		doc, encErr := encodeValue(format, plain(v))
 		if encErr == nil {
 			return &rpc.CallReply{Payload: doc}
 		}
@@ -416,7 +466,7 @@ func (s *server) reply(format *pyro.Format, v any, err error) *rpc.CallReply {
 		}
 		err = encErr
 	}
-	doc, encErr := codec.Append(format, nil, exception(format, err))
+	doc, encErr := encodeValue(format, exception(format, err))
 	if encErr != nil {
 		return failure(encErr)
 	}
@@ -424,7 +474,7 @@ func (s *server) reply(format *pyro.Format, v any, err error) *rpc.CallReply {
 }
 
 // exception returns the exception that an error raises at a client.
-func exception(format *pyro.Format, err error) *codec.Exception {
+func exception(format format, err error) *codec.Exception {
 	var raised *Exception
 	if !errors.As(err, &raised) {
 		raised = &Exception{Class: "RuntimeError", Args: []any{err.Error()}}

@@ -367,11 +367,9 @@ func decode(doc []byte, to any) error {
 	if err := value.Decode(doc, &tree); err != nil {
 		return err
 	}
-	v, err := convert(tree.Value(), into.Type().Elem())
-	if err != nil {
+	if err := convert(into.Elem(), tree.Value(), &path{name: "the value"}); err != nil {
 		return Raise("TypeError", "store: "+err.Error())
 	}
-	into.Elem().Set(v)
 	return nil
 }
 
@@ -387,6 +385,15 @@ type buffer struct {
 	versions map[string]int64 // versions that the call has read, of keys as they are committed
 	inside   bool             // a transaction runs
 	broken   bool             // a commit has failed
+	answer   *rpc.StoreAnswer // of the call, to be committed with its writes
+	begun    bool             // an answer was committed
+}
+
+// set makes the next flush commit an answer.
+func (b *buffer) set(a *rpc.StoreAnswer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answer, b.begun = a, true
 }
 
 // find returns the value that the call has given a key. own is false if it has not written it.
@@ -472,10 +479,13 @@ func (b *buffer) failed() bool {
 // gate commits the writes of a call before a call of another object leaves the plugin.
 func (u *callInfo) gate(ctx context.Context) error {
 	u.store.mu.Lock()
-	inside := u.store.inside
+	inside, begun := u.store.inside, u.store.begun
 	u.store.mu.Unlock()
 	if inside {
 		return Raise("RuntimeError", "a transaction of the store cannot call other objects")
+	}
+	if u.once && !begun { // after a crash, a retry must not repeat the effect
+		u.store.set(&rpc.StoreAnswer{State: rpc.AnswerState_ANSWER_STATE_BEGUN})
 	}
 	return u.flush(ctx)
 }
@@ -489,11 +499,12 @@ func (u *callInfo) flush(ctx context.Context) error {
 		return object.Errorf(object.CodeUnavailable, "store: an earlier write of the call failed; not stored; "+
 			"the call was executed in part")
 	}
-	if len(b.writes) == 0 {
+	if len(b.writes) == 0 && b.answer == nil {
 		return nil
 	}
 	reply, err := u.commit(ctx, b.writes)
 	b.clear()
+	b.answer = nil
 	b.broken = err != nil || reply.GetFailure() != nil
 	switch {
 	case err != nil:
@@ -539,7 +550,7 @@ func (u *callInfo) commit(ctx context.Context, writes []store.Write) (*rpc.Store
 	}
 	return u.s.host.Store(ctx, &rpc.StoreRequest{
 		Call: u.id.Load(),
-		Op:   &rpc.StoreRequest_Commit{Commit: &rpc.StoreCommit{Writes: messages(writes)}},
+		Op:   &rpc.StoreRequest_Commit{Commit: &rpc.StoreCommit{Writes: messages(writes), Answer: u.store.answer}},
 	})
 }
 

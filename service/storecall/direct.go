@@ -20,9 +20,9 @@ type DirectStore struct {
 	limits func(object.ID) store.Limits
 }
 
-// Commit makes a batch without an answer durable.
+// Commit makes a batch durable. It sets the limits of the batch.
 func (s *DirectStore) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
-	b.Limits, b.Answer = s.limits(b.Object), nil
+	b.Limits = s.limits(b.Object)
 	if err := b.Check(); err != nil {
 		return store.Result{}, err
 	}

@@ -32,6 +32,6 @@ func (checksum) chain(ctx context.Context, pieces [][]byte) iter.Seq2[string, er
 
 func main() {
 	sdk.Serve(sdk.New(sdk.PerCall, "Digests of bytes.", func() checksum { return checksum{} }).
-		Method("sha256", checksum.sha256, "Returns the SHA-256 of bytes, in hexadecimal.").
-		Method("chain", checksum.chain, "Streams the SHA-256 of a list of bytes, up to each of them."))
+		Method("sha256", checksum.sha256, "Returns the SHA-256 of bytes, in hexadecimal.", "data").
+		Method("chain", checksum.chain, "Streams the SHA-256 of a list of bytes, up to each of them.", "pieces"))
 }

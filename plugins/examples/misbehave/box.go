@@ -129,7 +129,7 @@ func (*box) Big(ctx context.Context, n int) error {
 
 func boxOf(mode sdk.Mode, name string) *sdk.Object {
 	return sdk.New(mode, "", func() *box { return new(box) }).Named(name).
-		Method("put", (*box).Put, "").Method("put_if", (*box).PutIf, "").Method("get", (*box).Get, "").
+		Method("put", (*box).Put, "", "key", "v").Method("put_if", (*box).PutIf, "").Method("get", (*box).Get, "").
 		Method("version", (*box).Version, "").Method("delete", (*box).Delete, "").Method("add", (*box).Add, "").
 		Method("keys", (*box).Keys, "").Method("fail", (*box).Fail, "").Method("count", (*box).Count, "").
 		Method("relay", (*box).Relay, "").Method("transfer", (*box).Transfer, "").

@@ -25,8 +25,8 @@ func (t *table) size() int      { return len(t.rows) }
 
 func object() *sdk.Object {
 	return sdk.New(sdk.Single, "A key-value table.", func() *table { return &table{map[string]any{}} }).
-		Method("put", (*table).put, "Stores a value.").
-		Method("get", (*table).get, "Returns the value of a key, or raises KeyError.").
+		Method("put", (*table).put, "Stores a value.", "key", "value").
+		Method("get", (*table).get, "Returns the value of a key, or raises KeyError.", "key").
 		Method("keys", (*table).keys, "Returns the keys, sorted.").
 		Attribute("size", (*table).size, nil, "How many rows there are.")
 }

@@ -207,6 +207,9 @@ func (p *Plugin) Items(ctx context.Context, name, method string, args ...any) it
 
 func result(r *rpc.CallReply) (any, error) {
 	if f := r.GetFailure(); f != nil {
+		if object.Code(f.GetCode()) == object.CodeInvalid && f.GetClass() != "" { // clients get an exception
+			return nil, sdk.Raise(f.GetClass(), f.GetMessage())
+		}
 		return nil, &object.Error{Code: object.Code(f.GetCode()), Msg: f.GetMessage(), Class: f.GetClass()}
 	}
 	v, err := codec.Unmarshal(format, r.GetPayload(), codec.Limits{})

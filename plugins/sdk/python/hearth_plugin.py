@@ -20,11 +20,15 @@ python3-cryptography) and nothing else: the messages of plugins/rpc/plugin.proto
 import ast
 import asyncio
 import base64
+import collections.abc
 import concurrent.futures
 import contextlib
+import dataclasses
 import datetime
 import decimal
+import enum
 import inspect
+import itertools
 import json
 import math
 import os
@@ -34,6 +38,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 import typing
 import uuid
 
@@ -173,6 +178,7 @@ def call(object_id, method_name, *args, **kwargs):
     under, server = getattr(_local, "call", None), getattr(_local, "server", None)
     if server is None or server.host is None:
         raise RuntimeError("other objects can be called only during a call, in its thread, under a host")
+    server.begin(under)
     server.gate(under)
     payload = (SERPENT_HEAD + serpent_text((object_id, method_name, args, kwargs))).encode("utf-8", "surrogatepass")
     reply = server.ask("Proxy", {"call": under.get("call", 0), "from": under["object"], "object": object_id, "kind": INVOKE,
@@ -231,6 +237,7 @@ class _Buffer:
 MAX_WRITES, MAX_BATCH, MAX_PAGE = 10_000, 8 << 20, 100
 MAX_INTEGER = 1 << 53  # integers that increment changes are exact in all languages up to it
 PUT, DELETE, INCREMENT = 1, 2, 3
+BEGUN, DONE, DROPPED, MAX_ANSWER = 1, 2, 3, 64 << 10  # states of an answer, bytes of a stored reply
 
 
 class _Store:
@@ -441,14 +448,16 @@ def serve(*classes):
 # message; a list of one type is a repeated field.
 
 NOTHING = {}
-MEMBER = {1: ("name", "text"), 2: ("doc", "text"), 3: ("method", "bool"), 4: ("oneway", "bool"), 5: ("get", "bool"), 6: ("set", "bool")}
-OBJECT = {1: ("name", "text"), 2: ("doc", "text"), 3: ("instance", "text"), 4: ("members", [MEMBER])}
+MEMBER = {1: ("name", "text"), 2: ("doc", "text"), 3: ("method", "bool"), 4: ("oneway", "bool"), 5: ("get", "bool"), 6: ("set", "bool"),
+          7: ("signature", "bytes")}
+OBJECT = {1: ("name", "text"), 2: ("doc", "text"), 3: ("instance", "text"), 4: ("members", [MEMBER]), 5: ("types", "bytes")}
 DESCRIBE_REQUEST = {1: ("id", "text"), 2: ("host", "int")}
-DESCRIBE_REPLY = {1: ("objects", [OBJECT])}
+DESCRIBE_REPLY = {1: ("objects", [OBJECT]), 2: ("supports", ["text"])}
 CALLER = {i + 1: (f, "text") for i, f in enumerate(Caller._fields)}
 CALL_REQUEST = {1: ("call", "int"), 2: ("object", "text"), 3: ("kind", "int"), 4: ("method", "text"), 5: ("batch", ["text"]),
                 6: ("oneway", "bool"), 7: ("traceback", "bool"), 8: ("caller", CALLER), 9: ("conn", "int"), 10: ("protocol", "int"),
-                11: ("serializer", "text"), 12: ("correlation", "bytes"), 13: ("deadline_micros", "int"), 14: ("payload", "bytes")}
+                11: ("serializer", "text"), 12: ("correlation", "bytes"), 13: ("deadline_micros", "int"), 14: ("payload", "bytes"),
+                15: ("once", "bool")}
 FAILURE = {1: ("code", "int"), 2: ("message", "text"), 3: ("class", "text")}
 CALL_REPLY = {1: ("payload", "bytes"), 2: ("exception", "bool"), 3: ("stream", "int"), 4: ("end", "bool"), 5: ("failure", FAILURE)}
 NEXT_REQUEST = {1: ("stream", "int"), 2: ("call", CALL_REQUEST)}
@@ -463,7 +472,8 @@ STORE_LIST = {1: ("prefix", "text"), 2: ("after", "text"), 3: ("before", "text")
 STORE_CHECK = {1: ("key", "text"), 2: ("version", "int")}
 STORE_WRITE = {1: ("op", "int"), 2: ("key", "text"), 3: ("value", "bytes"), 4: ("delta", "int"), 5: ("ttl_millis", "int"),
                6: ("if_version", "int")}
-STORE_COMMIT = {1: ("checks", [STORE_CHECK]), 2: ("writes", [STORE_WRITE])}
+STORE_ANSWER = {1: ("state", "int"), 2: ("exception", "bool"), 3: ("payload", "bytes")}
+STORE_COMMIT = {1: ("checks", [STORE_CHECK]), 2: ("writes", [STORE_WRITE]), 3: ("answer", STORE_ANSWER)}
 STORE_REQUEST = {1: ("call", "int"), 2: ("get", STORE_GET), 3: ("list", STORE_LIST), 4: ("commit", STORE_COMMIT)}
 STORE_REPLY = {1: ("failure", FAILURE), 2: ("items", [STORE_ITEM]), 3: ("more", "bool"), 4: ("integers", ["int"])}
 PROXY_REQUEST = {1: ("call", "int"), 2: ("from", "text"), 3: ("object", "text"), 4: ("kind", "int"), 5: ("method", "text"),
@@ -563,6 +573,9 @@ def unpack(data, layout):
 SERPENT_HEAD = "# serpent utf-8 python3.2\n"
 MAX_COLLISIONS = 8  # different keys of a dict or set with the same hash
 MAX_NUMBER_KEYS = 10_000  # keys of dicts and sets in one payload that are not texts or bytes
+MAX_ELEMENTS = 1_000_000  # values in all containers of a payload together, keys included
+LARGE = 256 << 10  # bytes of a payload that is decoded alone
+WEB = "http/json"  # serializer of HTTP clients
 MAX_DIGITS = 4300  # digits of an integer: the time to convert it grows with their square
 
 # Each expression takes time in proportion to the text, for any content: an unterminated text extends to the end of the
@@ -671,8 +684,14 @@ def load_value(doc):
     return json.loads(doc.decode("utf-8"), object_pairs_hook=_load_pairs)
 
 
+def check_json(text):
+    check_depth(_json_text.sub("", text))
+
+
 def check_depth(skeleton):
-    """Rejects nesting that exceeds the recursion of the parsers."""
+    """Rejects nesting that exceeds the recursion of the parsers, and more elements than the host's decoders accept."""
+    if skeleton.count(",") + skeleton.count(":") + skeleton.count("[") + skeleton.count("(") + skeleton.count("{") > MAX_ELEMENTS:
+        raise TooLarge("more than %d elements" % MAX_ELEMENTS)
     depth = 0
     for m in _brackets.finditer(skeleton):
         if m.group() in "[({":
@@ -714,7 +733,7 @@ class _Keys:
     such keys."""
 
     def __init__(self):
-        self.left = MAX_NUMBER_KEYS
+        self.left, self.elements = MAX_NUMBER_KEYS, 0
 
     def check(self, keys):
         same = {}
@@ -745,7 +764,15 @@ def restore(v):
 
 
 def decode(serializer, payload):
-    """Returns the value of a payload. It executes no part of the payload."""
+    """Returns the value of a payload. It executes no part of the payload. A large payload is decoded alone: the tree of a
+    document takes many times its size."""
+    if len(payload) > LARGE:
+        with _decoding:
+            return _decode(serializer, payload)
+    return _decode(serializer, payload)
+
+
+def _decode(serializer, payload):
     if serializer == "msgpack":
         value, at = _unpack_msgpack(payload, 0, 0, _Keys())
         if at != len(payload):
@@ -753,13 +780,76 @@ def decode(serializer, payload):
         return value
     text = payload.decode("utf-8", "surrogatepass")
     if serializer == "json":
-        check_depth(_json_text.sub("", text))
+        check_json(text)
         return restore(json.loads(text))
+    if serializer == WEB:
+        return _decode_web(payload)
     return restore(ast.literal_eval(parse_serpent(text)))
 
 
-def decode_call(serializer, payload):
+class TooLarge(ValueError):
+    """A payload that exceeds a limit."""
+
+
+_decoding = threading.Lock()
+
+
+def _unique(pairs):
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return out
+
+
+def _finite_float(text):
+    v = float(text)
+    if not math.isfinite(v):
+        raise ValueError("a number outside the range of a float")
+    return v
+
+
+def _short_int(text):
+    if len(text) > MAX_DIGITS:
+        raise ValueError("an integer of more than %d digits" % MAX_DIGITS)
+    return int(text)
+
+
+def _not_json(text):
+    raise ValueError("%s is not JSON" % text)
+
+
+def _decode_web(payload):
+    """Returns the value of a document of an HTTP client. It is strict, so that no other program reads it differently."""
+    text = payload.decode("utf-8")
+    check_json(text)
+    v = json.loads(text, object_pairs_hook=_unique, parse_float=_finite_float, parse_int=_short_int, parse_constant=_not_json)
+    if "\\u" in text:
+        json.dumps(v, ensure_ascii=False).encode("utf-8")  # a lone surrogate is an error
+    return _restore_bytes(v)
+
+
+def _restore_bytes(v):
+    if isinstance(v, dict):
+        if v.keys() == {"data", "encoding"} and v["encoding"] == "base64" and isinstance(v["data"], str):
+            return base64.b64decode(v["data"], validate=True)
+        return {k: _restore_bytes(e) for k, e in v.items()}
+    return [_restore_bytes(e) for e in v] if isinstance(v, list) else v
+
+
+def _decode_web_call(kind, payload):
+    """Returns the arguments of a call of an HTTP client: a list, a dict of keyword arguments, the value of an attribute."""
+    if kind in (GET, SET):
+        return ["", *([decode(WEB, payload)] if kind == SET else [])], {}
+    v = decode(WEB, payload) if payload.strip() else []
+    if not isinstance(v, (list, dict)):
+        raise TypeError("the body of a call is a JSON object of keyword arguments, an array of positional arguments, or empty")
+    return ([], v) if isinstance(v, dict) else (v, {})
+
+
+def decode_call(serializer, payload, kind=1):
     """Returns the positional and keyword arguments of a call."""
+    if serializer == WEB:
+        return _decode_web_call(kind, payload)
     v = decode(serializer, payload)
     if isinstance(v, dict):
         args, kwargs = v["params"], v["kwargs"]
@@ -779,11 +869,15 @@ def encode(serializer, v):
         return b"".join(out)
     if serializer == "json":
         return json.dumps(_json_value(v, 0), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    if serializer == WEB:
+        return json.dumps(_json_value(v, 0), ensure_ascii=False, allow_nan=False).encode("utf-8")
     return (SERPENT_HEAD + serpent_text(v)).encode("utf-8", "surrogatepass")
 
 
 def _scalar(v):
-    """Returns the text of types that every serializer sends as text."""
+    """Returns the text of types that every serializer sends as text, and the dict of a dataclass."""
+    if dataclasses.is_dataclass(v) and not isinstance(v, type):
+        return {f.name: getattr(v, f.name) for f in dataclasses.fields(v)}
     if isinstance(v, (uuid.UUID, decimal.Decimal)):
         return str(v)
     if isinstance(v, (datetime.date, datetime.time)):
@@ -800,6 +894,8 @@ def _deeper(depth):
 
 
 def serpent_text(v, depth=0):
+    if isinstance(v, enum.Enum):
+        v = v.value
     if v is None or isinstance(v, (bool, str)):
         return repr(v) if not isinstance(v, str) else repr(str(v)).replace("\x00", "\\x00")
     if isinstance(v, int):
@@ -828,7 +924,7 @@ def serpent_text(v, depth=0):
         for k in v:
             _key(k)
         return "{" + ",".join(serpent_text(k, depth) + ":" + serpent_text(e, depth) for k, e in v.items()) + "}"
-    return serpent_text(_scalar(v))
+    return serpent_text(_scalar(v), _deeper(depth))
 
 
 def _key(k):
@@ -840,6 +936,8 @@ def _key(k):
 
 
 def _json_value(v, depth):
+    if isinstance(v, enum.Enum):
+        v = v.value
     if v is None or isinstance(v, (bool, int, float, str)):
         return v
     if isinstance(v, (bytes, bytearray, memoryview)):
@@ -848,7 +946,7 @@ def _json_value(v, depth):
         return [_json_value(e, _deeper(depth)) for e in v]
     if isinstance(v, dict):
         return {(k if k is None or isinstance(k, (bool, int, float, str)) else _scalar(k)): _json_value(e, _deeper(depth)) for k, e in v.items()}
-    return _scalar(v)
+    return _json_value(_scalar(v), _deeper(depth))
 
 
 _EPOCH = datetime.datetime(1970, 1, 1)
@@ -863,6 +961,8 @@ def _pack_msgpack(v, out, depth):
                 return bytes([code]) + n.to_bytes(size, "big")
         raise TypeError("too large for msgpack")
 
+    if isinstance(v, enum.Enum):
+        v = v.value
     if v is None or isinstance(v, bool):
         out.append(b"\xc0" if v is None else b"\xc3" if v else b"\xc2")
     elif isinstance(v, int):
@@ -900,7 +1000,7 @@ def _pack_msgpack(v, out, depth):
             _pack_msgpack(k, out, depth)
             _pack_msgpack(e, out, _deeper(depth))
     else:
-        _pack_msgpack(_scalar(v), out, depth)
+        _pack_msgpack(_scalar(v), out, _deeper(depth))
 
 
 _NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
@@ -919,6 +1019,9 @@ def _unpack_msgpack(data, at, depth, seen):
 
     if depth > MAX_DEPTH + 2:
         raise ValueError("more than %d nested containers" % MAX_DEPTH)
+    seen.elements += 1
+    if seen.elements > MAX_ELEMENTS:
+        raise TooLarge("more than %d elements" % MAX_ELEMENTS)
     c = take(1)[0]
     if c < 0x80:
         return c, at
@@ -965,15 +1068,391 @@ def _unpack_msgpack(data, at, depth, seen):
     raise ValueError("byte 0x%02x is not the start of a value" % c)
 
 
+# --- Signatures -----------------------------------------------------------------------------
+# The signature of a member has the parameters and the result of a function with their types, as the host describes
+# them to clients. A type is the text of a LuaCATS annotation: integer, string[], table<string, number>, item?, "a"|"b".
+
+MAX_TYPE_DEPTH = 16  # nested annotations
+_NAMES = {None: "nil", type(None): "nil", bool: "boolean", int: "integer", float: "number", str: "string", bytes: "string",
+          datetime.datetime: "string", datetime.date: "string", decimal.Decimal: "string", uuid.UUID: "string",
+          list: "any[]", tuple: "any[]", set: "any[]", frozenset: "any[]", dict: "table"}
+_LISTS = {list: list, tuple: tuple, set: set, frozenset: frozenset, collections.abc.Sequence: list,
+          collections.abc.MutableSequence: list, collections.abc.Iterable: list, collections.abc.Collection: list,
+          collections.abc.Set: set, collections.abc.MutableSet: set}
+_MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_STREAMS = (collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator)
+_UNIONS = (typing.Union, getattr(types, "UnionType", typing.Union))
+_RESERVED = frozenset("any unknown nil boolean bool integer number string table function userdata lightuserdata thread self "
+                      "fun true false".split())
+
+
+class _Mismatch(Exception):
+    """An argument that does not fit: the call is not executed."""
+
+
+class _Quiet(_Mismatch):
+    """A value that is not of an alternative of a union."""
+
+
+def _clip(text, n=40):
+    return text if len(text) <= n else text[:n] + "…"
+
+
+def _path(at):
+    """Returns the text of a position: a name, or (outer position, name or index from 1)."""
+    parts = []
+    while isinstance(at, tuple):
+        at, part = at
+        parts.append("[%d]" % part if isinstance(part, int) else "." + _clip(str(part)))
+    return _clip(at) + "".join(reversed(parts[-10:]))
+
+
+def _got(v, literals=False):
+    """Describes a value in a message. A text may be confidential and is shown only where certain texts are expected."""
+    if v is None:
+        return "None"
+    if isinstance(v, bool):
+        return "boolean"
+    if isinstance(v, (int, float)):
+        return "number %s" % _clip(repr(v) if isinstance(v, float) or abs(v) < 1 << 64 else "of more than 64 bits")
+    if isinstance(v, str):
+        return json.dumps(_clip(v), ensure_ascii=False) if literals else "string"
+    return type(v).__name__
+
+
+class _Type:
+    """The type of an annotation: its text, and a function that converts a value, or None for any value."""
+
+    def __init__(self, text, convert=None, nillable=False):
+        self.text, self.convert, self.nillable = text, convert, nillable or text in ("any", "nil")
+
+    def __call__(self, v, at):
+        if self.convert is None or v is None and self.nillable:
+            return v
+        return self.convert(v, at)
+
+    def inner(self):
+        """Returns the text as a part of another type."""
+        return "(%s)" % self.text if "|" in self.text else self.text
+
+    def wrong(self, v, at, literals=False):
+        return _Mismatch("%s: expected %s, got %s" % (_path(at), _clip(self.text, 200), _got(v, literals)))
+
+
+_ANY = _Type("any")
+
+
+class _Types:
+    """The types of an object's signatures, and their named types: dataclasses, typed dicts and enums."""
+
+    def __init__(self):
+        self.names, self.definitions, self.known = {}, {}, {}
+
+    def of(self, t, depth=0):
+        """Returns the type of an annotation. One that is not supported is any."""
+        try:
+            known = self.known.get(t)
+        except TypeError:  # not hashable
+            known = None
+        if known is None:
+            known = _ANY if depth > MAX_TYPE_DEPTH else self.make(t, depth)
+            with contextlib.suppress(TypeError):
+                self.known[t] = known
+        return known
+
+    def make(self, t, depth):
+        origin, args = typing.get_origin(t), typing.get_args(t)
+        if origin in _UNIONS:
+            return self.union([self.of(a, depth + 1) for a in args])
+        if origin is typing.Literal:
+            return self.literal(args)
+        if origin is getattr(typing, "Annotated", self):
+            return self.of(args[0], depth + 1)
+        if origin in _LISTS or t in (list, tuple, set, frozenset):
+            return self.list(_LISTS.get(origin, t), args, depth)
+        if origin in _MAPS or t is dict:
+            return self.map(args, depth)
+        if hasattr(t, "__supertype__"):
+            return self.of(t.__supertype__, depth + 1)
+        if not isinstance(t, type) and t is not None:
+            return _ANY
+        if t in _NAMES:
+            return self.basic(t)
+        if issubclass(t, enum.Enum):
+            return self.enum(t)
+        if dataclasses.is_dataclass(t) or typing_is_typeddict(t):
+            return self.record(t)
+        return _ANY
+
+    def basic(self, t):
+        made = _Type(_NAMES[t])
+
+        def convert(v, at):
+            if t in (None, type(None)):
+                ok = v is None
+            elif t is int and isinstance(v, float):
+                if v.is_integer() and abs(v) <= MAX_INTEGER:
+                    return int(v)
+                ok = False
+            elif t is bytes and isinstance(v, str):
+                return v.encode("utf-8", "surrogatepass")
+            else:
+                try:
+                    return fit(v, t)
+                except TypeError:
+                    ok = False
+            if not ok:
+                raise made.wrong(v, at)
+            return v
+
+        made.convert = convert
+        return made
+
+    def union(self, of):
+        if any(o.text == "any" for o in of):
+            return _ANY
+        others = [o for o in of if o.text != "nil"]
+        nillable = len(others) < len(of) or any(o.nillable for o in others)
+        text = "|".join(dict.fromkeys(o.text for o in others))
+        if nillable:
+            text = text + "|nil" if "|" in text else text if text.endswith("?") else text + "?"
+        made = _Type(text, nillable=nillable)
+
+        def convert(v, at):
+            if len(others) == 1:
+                return others[0](v, at)
+            for exact in (True, False):  # a value keeps its type if one of the alternatives has it
+                for o in others:
+                    try:
+                        converted = o(v, at)
+                    except _Mismatch:
+                        continue
+                    if not exact or type(converted) is type(v):
+                        return converted
+            raise made.wrong(v, at)
+
+        made.convert = convert
+        return made
+
+    def literal(self, values):
+        allowed = [v for v in values if isinstance(v, (str, int, float, bool)) and not isinstance(v, enum.Enum)]
+        nillable = None in values
+        text = "|".join(json.dumps(v, ensure_ascii=False) for v in allowed) or "any"
+        if nillable:
+            text = text + ("|nil" if "|" in text else "?")
+        made = _Type(text, nillable=nillable)
+        if len(allowed) + nillable < len(values):
+            return _ANY
+
+        def convert(v, at):
+            for one in allowed:
+                if type(one) is type(v) and one == v:
+                    return one
+            raise made.wrong(v, at, literals=True)
+
+        made.convert = convert
+        return made
+
+    def list(self, want, args, depth):
+        uniform = len(args) == 1 or want is tuple and len(args) == 2 and args[1] is Ellipsis
+        each = [self.of(a, depth + 1) for a in args] if want is tuple and args and not uniform else None
+        elem = self.of(args[0], depth + 1) if uniform else _ANY
+        made = _Type(elem.inner() + "[]")
+
+        def convert(v, at):
+            if not isinstance(v, (list, tuple, set, frozenset)) or each is not None and len(v) != len(each):
+                raise made.wrong(v, at)
+            kinds = each or itertools.repeat(elem)
+            try:
+                return want(kind(e, (at, i)) for kind, (i, e) in zip(kinds, enumerate(v, 1)))
+            except TypeError:  # elements of a set that cannot be hashed
+                raise made.wrong(v, at) from None
+
+        made.convert = convert
+        return made
+
+    def map(self, args, depth):
+        key, elem = (self.of(a, depth + 1) for a in (args if len(args) == 2 else (typing.Any, typing.Any)))
+        made = _Type("table" if key is _ANY and elem is _ANY else "table<%s, %s>" % (key.text, elem.text))
+
+        def convert(v, at):
+            if not isinstance(v, dict):
+                raise made.wrong(v, at)
+            return {key(k, (at, str(k))): elem(e, (at, str(k))) for k, e in v.items()}
+
+        made.convert = convert
+        return made
+
+    def name(self, t):
+        """Returns an unused name for a class."""
+        name = bare = re.sub(r"[^A-Za-z0-9_]", "_", t.__name__)
+        for i in itertools.count(2):
+            if name not in self.definitions and name not in _RESERVED and not name[:1].isdigit():
+                return name
+            name = "%s_%d" % (bare, i)
+
+    def enum(self, t):
+        literals = self.literal([m.value for m in t])
+        if literals is _ANY:
+            return _ANY
+        name = self.name(t)
+        self.definitions[name] = {"type": literals.text, "doc": _doc(t)}
+        return _Type(name, lambda v, at: v if isinstance(v, t) else t(literals(v, at)))
+
+    def record(self, t):
+        name = self.name(t)
+        self.definitions[name] = d = {"doc": _doc(t), "fields": []}
+        made = self.known[t] = _Type(name)  # now, because a field may have this type
+        fields = _fields(t)
+        kinds = []
+        for field, hint, optional in fields:
+            kind = self.of(hint, 1)
+            kinds.append((field, kind, optional))
+            d["fields"].append({"name": field, "type": kind.text, "optional": optional})
+        typed = typing_is_typeddict(t)
+
+        def convert(v, at):
+            if isinstance(v, t) if not typed else False:
+                return v
+            if not isinstance(v, dict):
+                raise made.wrong(v, at)
+            out = dict(v) if typed else {}
+            for field, kind, optional in kinds:
+                if v.get(field) is None and not kind.nillable:
+                    if not optional:
+                        raise _Mismatch("%s: expected %s, got nothing" % (_path((at, field)), kind.text))
+                    out.pop(field, None)
+                elif field in v:
+                    out[field] = kind(v[field], (at, field))
+                elif not optional:
+                    out[field] = None
+            return out if typed else t(**out)
+
+        made.convert = convert
+        return made
+
+
+def typing_is_typeddict(t):
+    return isinstance(t, type) and issubclass(t, dict) and hasattr(t, "__required_keys__")
+
+
+def _doc(t):
+    """Returns the documentation of a class, unless Python has made it."""
+    text = vars(t).get("__doc__") or ""
+    return "" if text.startswith(t.__name__ + "(") or text == "An enumeration." else inspect.cleandoc(text)
+
+
+def _hints(t):
+    """Returns the annotations of a function or a class. One that cannot be evaluated is missing, and is printed."""
+    try:
+        return typing.get_type_hints(t)
+    except Exception:
+        hints, scope = {}, getattr(t, "__globals__", None) or vars(sys.modules[t.__module__])
+    for name, annotation in getattr(t, "__annotations__", {}).items():
+        try:
+            one = types.SimpleNamespace(__annotations__={name: annotation})
+            hints.update(typing.get_type_hints(one, scope))
+        except Exception as e:
+            print("hearth_plugin: %s: the annotation of %s cannot be evaluated; it is any: %s" % (
+                t.__qualname__, name, e), file=sys.stderr)
+    return hints
+
+
+def _fields(t):
+    """Returns the name, the annotation, and whether it is optional, of each field of a class."""
+    hints = _hints(t)
+    if typing_is_typeddict(t):
+        return [(n, h, n not in t.__required_keys__) for n, h in hints.items()]
+    missing = dataclasses.MISSING
+    return [(f.name, hints.get(f.name, typing.Any), f.default is not missing or f.default_factory is not missing)
+            for f in dataclasses.fields(t) if f.init]
+
+
+class _Signature:
+    """The parameters and the result of a function of an object. names has other names of the parameters for messages."""
+
+    def __init__(self, function, known, names=()):
+        hints, parameters = _hints(function), list(inspect.signature(function).parameters.values())[1:]
+        self.params, self.positional, self.rest, self.others = [], 0, None, None
+        for i, p in enumerate(parameters):
+            kind = known.of(hints.get(p.name, typing.Any))
+            name = names[i] if i < len(names) else p.name
+            if p.kind is p.VAR_POSITIONAL:
+                self.rest = (p.name, kind)
+            elif p.kind is p.VAR_KEYWORD:
+                self.others = (p.name, kind)
+            else:
+                self.params.append((name, kind, p))
+                self.positional += p.kind is not p.KEYWORD_ONLY
+        returns = hints.get("return", typing.Any)
+        if inspect.isgeneratorfunction(function):
+            args = typing.get_args(returns) if typing.get_origin(returns) in _STREAMS else ()
+            self.returns = "hearth.stream<%s>" % known.of(args[0] if args else typing.Any).text
+        else:
+            self.returns = known.of(returns).text if "return" in hints and returns not in (None, type(None)) else None
+
+    def document(self):
+        """Returns the JSON of the signature."""
+        doc = {"annotated": True, "params": [{"name": name, "type": kind.text, "optional": p.default is not p.empty or (
+            kind.nillable and kind is not _ANY)} for name, kind, p in self.params]}
+        if self.rest:
+            doc["variadic"] = {"name": self.rest[0], "type": self.rest[1].text}
+        if self.others:
+            doc["keywords"] = {"name": "kwargs", "type": self.others[1].text, "optional": True}
+        if self.returns:
+            doc["returns"] = [{"type": self.returns}]
+        return json.dumps(doc).encode()
+
+    def value(self):
+        """Returns the JSON of the type of an attribute."""
+        return json.dumps(self.returns or "any").encode()
+
+    def bind(self, args, kwargs):
+        """Returns the arguments of a call, converted to the types of the parameters. Raises _Mismatch."""
+        if len(args) > self.positional and not self.rest:
+            raise _Mismatch("takes %s, got %d" % (
+                {0: "no arguments", 1: "1 argument"}.get(self.positional, "%d arguments" % self.positional), len(args)))
+        bound, keywords, rest = [], {}, dict(kwargs)
+        for i, (name, kind, p) in enumerate(self.params):
+            by_name = name in rest and p.kind is not p.POSITIONAL_ONLY
+            positional = i < self.positional
+            if by_name and positional and i < len(args):
+                raise _Mismatch("%s is given twice: as argument %d and by name" % (name, i + 1))
+            given = by_name or positional and i < len(args)
+            v = rest.pop(name) if by_name else args[i] if given else None
+            if v is None and not (given and kind.nillable):
+                if p.default is not p.empty:
+                    v = p.default
+                elif kind.nillable and kind is not _ANY:
+                    v = None
+                else:
+                    raise _Mismatch("%s: expected %s, got %s" % (name, kind.text, "None" if given else "nothing"))
+            else:
+                v = kind(v, name)
+            if positional:
+                bound.append(v)
+            else:
+                keywords[name] = v
+        for i, v in enumerate(args[self.positional:], self.positional + 1):
+            bound.append(self.rest[1](v, "argument %d" % i))
+        if rest and not self.others:
+            names = ", ".join(name for name, _, _ in self.params)
+            raise _Mismatch("no parameter %s; %s" % (
+                _clip(min(rest)), "the parameters are " + _clip(names, 200) if names else "it has no parameters"))
+        for name, v in rest.items():
+            keywords[name] = self.others[1](v, name)
+        return bound, keywords
+
+
 # --- Arguments and exceptions ---------------------------------------------------------------
 
 # Types that are sent as text or as a list by serializers without such a type.
-_FROM = {uuid.UUID: (str,), decimal.Decimal: (str, int), datetime.datetime: (str,), datetime.date: (str,),
-         tuple: (list,), set: (list, tuple), frozenset: (list, tuple, set), list: (tuple,), float: (int,), complex: (int, float)}
+_FROM = {uuid.UUID: (str,), decimal.Decimal: (str, int), datetime.datetime: (str,), datetime.date: (str,), float: (int,),
+         complex: (int, float)}
 
 
-def fit(v, want, what):
-    """Converts an argument to the type of its annotation. Raises TypeError if that is not possible."""
+def fit(v, want):
+    """Converts an argument to a type without parts. Raises TypeError if that is not possible."""
     if isinstance(v, want) and not (isinstance(v, bool) and want in (int, float, complex)) \
             and not (want is datetime.date and isinstance(v, datetime.datetime)):
         return v
@@ -982,33 +1461,7 @@ def fit(v, want, what):
             return want.fromisoformat(v) if want in (datetime.datetime, datetime.date) else want(v)
         except (ValueError, ArithmeticError, TypeError):
             pass
-    raise TypeError("%s: %s expected, got %s" % (what, want.__name__, type(v).__name__))
-
-
-_FITTED = frozenset(_FROM) | {int, str, bytes, dict, bool}
-
-
-def arguments(function, args, kwargs):
-    """Binds the arguments of a call to a bound method and converts them to the types of its annotations."""
-    signature = inspect.signature(function)
-    bound = signature.bind(*args, **kwargs)
-    try:
-        hints = typing.get_type_hints(function)
-    except Exception:  # an invalid annotation must not affect clients
-        hints = {}
-    for name, p in signature.parameters.items():
-        want = hints.get(name)
-        if name not in bound.arguments or want not in _FITTED:
-            continue
-        v = bound.arguments[name]
-        if p.kind is p.VAR_POSITIONAL:
-            v = tuple(fit(e, want, name) for e in v)
-        elif p.kind is p.VAR_KEYWORD:
-            v = {k: fit(e, want, k) for k, e in v.items()}
-        else:
-            v = fit(v, want, name)
-        bound.arguments[name] = v
-    return bound.args, bound.kwargs
+    raise TypeError
 
 
 _PYRO = frozenset("PyroError CommunicationError ConnectionClosedError ProtocolError MessageTooLargeError SerializeError "
@@ -1024,10 +1477,12 @@ def _known(name):
     return None
 
 
-def exception_value(e, protocol):
+def exception_value(e, protocol, web=False):
     """Returns the dict that raises e at the client."""
     class_name = getattr(e, "class_name", None) if isinstance(e, (Raise, RemoteError)) else type(e).__name__
     args = e.args
+    if web:  # for an HTTP client a class is a text
+        return {"__class__": class_name, "__exception__": True, "args": tuple(args), "attributes": {"_pyroTraceback": None}}
     name = _known(class_name) if isinstance(e, (Raise, RemoteError)) or type(e).__module__ == "builtins" else None
     if name is None and isinstance(e, (Raise, RemoteError)) and class_name in _PYRO:
         name = "Pyro%d.errors.%s" % (4 if protocol == 48 else 5, class_name)
@@ -1067,7 +1522,7 @@ class Server:
     """Serves the host. serve() creates it."""
 
     def __init__(self, classes):
-        self.objects, self.members = {}, {}
+        self.objects, self.members, self.types, self.signatures, self.setters = {}, {}, {}, {}, {}
         for cls in classes:
             if "_hearth_plugin" not in vars(cls):
                 raise TypeError("%s is not an object: put @plugin() before it" % cls.__name__)
@@ -1082,6 +1537,10 @@ class Server:
                     if isinstance(m, _Member):
                         found[n] = m
             self.members[name] = found
+            known = self.types[name] = _Types()
+            self.signatures[name] = {n: _Signature(m.function, known) for n, m in found.items()}
+            self.setters[name] = {n: _Signature(m.setter_function, known, ("the value",)) for n, m in found.items()
+                                  if m.setter_function is not None}
         self.id, self.host, self.loop, self.channel = "", None, None, None
         self.lock = threading.Lock()  # guards the attributes below
         self.held, self.streams, self.last, self.committing = {}, {}, 0, {}
@@ -1162,11 +1621,22 @@ class Server:
             async with self.arrived:
                 await asyncio.wait_for(self.arrived.wait_for(lambda: r["host"] in self.infos), 8)
             self.dial(self.infos.pop(r["host"]))
-        return {"objects": [{
+        return {"supports": [WEB, "once"], "objects": [{
             "name": name, "doc": inspect.getdoc(cls) or "", "instance": mode,
             "members": [{"name": n, "doc": m.doc, "method": m.kind == "method", "oneway": m.oneway, "get": m.kind == "attribute",
-                         "set": m.setter_function is not None} for n, m in sorted(self.members[name].items())],
+                         "set": m.setter_function is not None, "signature": self.signature(name, n, m)}
+                        for n, m in sorted(self.members[name].items())],
+            "types": json.dumps(self.types[name].definitions).encode(),
         } for name, (mode, cls) in self.objects.items()]}
+
+    def signature(self, name, member, m):
+        """Returns the JSON of a member's signature. The type of an attribute is that of its value, or of its setter."""
+        s = self.signatures[name][member]
+        if m.kind == "method":
+            return s.document()
+        if not s.returns and member in self.setters[name]:
+            return json.dumps(self.setters[name][member].params[0][1].text).encode()
+        return s.value()
 
     def dial(self, info):
         import grpc
@@ -1202,6 +1672,24 @@ class Server:
             raise ValueError(message)
         raise StoreError(failed.get("class") or "RuntimeError", message)
 
+    def begin(self, under):
+        """Stores, before the first effect outside of a call that is executed at most once, that it has begun: after a
+        crash, a retry must not repeat the effect."""
+        if under.get("once") and not under.get("begun"):
+            under["begun"], under["answer"] = True, {"state": BEGUN}
+
+    def answer(self, under, reply):
+        """Adds the reply of a call that is executed at most once to its writes. The writes of a call that has failed are
+        dropped."""
+        if ("failure" in reply or reply.get("exception")) and "buffer" in under:
+            under["buffer"].clear()
+        if "failure" in reply:
+            return
+        payload = reply.get("payload", b"")
+        under["answer"] = {"state": DONE, "exception": reply.get("exception", False), "payload": payload}
+        if len(payload) > MAX_ANSWER:
+            under["answer"] = {"state": DROPPED}
+
     def gate(self, under):
         """Commits the writes of a call before something leaves the plugin. After an error the instance must end."""
         b = under.get("buffer")
@@ -1210,13 +1698,15 @@ class Server:
         if under.get("broken"):
             raise _NotStored(UNAVAILABLE, "store: an earlier write of the call failed; not stored; "
                              "the call was executed in part")
-        if b is None or not b.writes:
+        answer = under.pop("answer", None)
+        writes = b.writes if b is not None else []
+        if not writes and answer is None:
             return
-        writes = b.writes
-        b.clear()
+        if b is not None:
+            b.clear()
         try:
             with contextlib.nullcontext() if under.get("exclusive") else self.commits(under["object"]):
-                message = {"call": under.get("call", 0), "commit": {"writes": writes}}
+                message = {"call": under.get("call", 0), "commit": {"writes": writes, "answer": answer}}
                 reply = self.ask("Store", message, STORE_REQUEST, STORE_REPLY)
         except Exception as e:
             under["broken"] = True
@@ -1231,10 +1721,12 @@ class Server:
     def call(self, r):
         object_id = r.get("object", "")
         name = "" if object_id == self.id else object_id[len(self.id) + 1:] if object_id.startswith(self.id + ".") else None
-        if name not in self.objects or r.get("serializer") not in ("serpent", "json", "msgpack"):
+        if name not in self.objects or r.get("serializer") not in ("serpent", "json", "msgpack", WEB):
             return failure(NOT_FOUND, "unknown object")
         try:
-            args, kwargs = decode_call(r["serializer"], r.get("payload", b""))
+            args, kwargs = decode_call(r["serializer"], r.get("payload", b""), r.get("kind", 0))
+        except TooLarge as e:
+            return failure(TOO_LARGE, "%s; not executed" % e)
         except Exception as e:  # all errors are due to the client's bytes
             return failure(INVALID, "the arguments cannot be read: %s" % type(e).__name__, "ValueError")
         kind, method_name = r.get("kind", 0), r.get("method", "")
@@ -1249,19 +1741,18 @@ class Server:
                         return failure(DEADLINE, "the call waited beyond its deadline; not executed")
                     if "over" in r and r["over"].is_set():
                         return failure(CANCELED, "the call was cancelled while it waited; not executed")
-                    if kind == BATCH:
-                        v = self.batch(instance, r, names, args)
-                    elif kind == GET:
-                        v = self.members[name][method_name].function(instance)
-                    elif kind == SET:
-                        set_it = self.members[name][method_name].setter_function.__get__(instance)
-                        args, kwargs = arguments(set_it, args[1:], {})
-                        v = set_it(*args)
+                    if not r.get("once"):
+                        v = self.execute(instance, name, r, names, args, kwargs)
+                        self.gate(r)
                     else:
-                        v = self.invoke(instance, name, method_name, args, kwargs)
-                    self.gate(r)
+                        reply = self.execute_once(instance, name, r, names, args, kwargs)
+                        self.answer(r, reply)
+                        self.gate(r)
+                        return reply
             except _NotStored as e:
                 return failure(e.code, str(e))
+            except _Mismatch as e:
+                return failure(INVALID, "%s: %s" % (method_name, e), "TypeError")
             except Exception as e:
                 return self.raised(r, e)
         if inspect.isgenerator(v):
@@ -1269,6 +1760,32 @@ class Server:
                 self.last += 1
                 self.streams[self.last] = (v, threading.Lock())
                 return {"stream": self.last}
+        return self.value(r, v)
+
+    def execute(self, instance, name, r, names, args, kwargs):
+        """Returns the result of a call."""
+        kind, method_name = r.get("kind", 0), r.get("method", "")
+        if kind == BATCH:
+            return self.batch(instance, r, names, args)
+        if kind == GET:
+            return self.members[name][method_name].function(instance)
+        if kind == SET:
+            set_it = self.members[name][method_name].setter_function.__get__(instance)
+            args, kwargs = self.setters[name][method_name].bind(args[1:], {})
+            return set_it(*args)
+        return self.invoke(instance, name, method_name, args, kwargs)
+
+    def execute_once(self, instance, name, r, names, args, kwargs):
+        """Returns the reply of a call that is executed at most once."""
+        try:
+            v = self.execute(instance, name, r, names, args, kwargs)
+        except (_NotStored, _Mismatch):
+            raise
+        except Exception as e:
+            return self.raised(r, e)
+        if inspect.isgenerator(v):
+            v.close()
+            return failure(INVALID, "a call with an idempotency key cannot return an item stream; it was executed in part")
         return self.value(r, v)
 
     def exposes(self, name, member, kind):
@@ -1281,7 +1798,7 @@ class Server:
 
     def invoke(self, instance, name, method_name, args, kwargs):
         bound = self.members[name][method_name].function.__get__(instance)
-        args, kwargs = arguments(bound, args, kwargs)
+        args, kwargs = self.signatures[name][method_name].bind(args, kwargs)
         return bound(*args, **kwargs)
 
     def batch(self, instance, r, names, calls):
@@ -1300,6 +1817,8 @@ class Server:
             except _NotStored:
                 raise
             except Exception as e:
+                if isinstance(e, _Mismatch):
+                    e = TypeError("%s: %s" % (n, e))
                 if "buffer" in r:
                     r["buffer"].truncate(mark)
                 self.say(e)
@@ -1386,7 +1905,7 @@ class Server:
     def raised(self, r, e):
         self.say(e)
         try:
-            payload = encode(r["serializer"], exception_value(e, r.get("protocol")))
+            payload = encode(r["serializer"], exception_value(e, r.get("protocol"), r["serializer"] == WEB))
         except Exception:  # the exception has arguments that cannot be sent
             payload = encode(r["serializer"], exception_value(RuntimeError("%s: %s" % (type(e).__name__, e)), 0))
         return {"payload": payload, "exception": True}
