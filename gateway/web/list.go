@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/hearthhost/hearth/gateway/web/openapi"
-	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/object"
 )
 
@@ -56,10 +55,6 @@ func (s *Server) Callable(ctx context.Context, caller object.Caller, most int) [
 func (e *exchange) describe(id object.ID) {
 	if e.r.Method != http.MethodGet {
 		e.methods(http.MethodGet)
-		return
-	}
-	if id.Tenant() == object.HostTenant {
-		e.fail(dispatch.ErrUnknown)
 		return
 	}
 	about, err := e.s.cfg.Dispatcher.Describe(e.ctx, &e.caller, id)

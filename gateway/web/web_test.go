@@ -233,7 +233,16 @@ func TestCalls(t *testing.T) {
 		{"POST", "acme.echo/fail", `["TypeError"]`, 500, "raised yes TypeError: gone"},
 		{"POST", "acme.none/x", "", 404, "not_found no : unknown object"},
 		{"POST", "other.hidden/hi", "", 404, "not_found no : unknown object"},
-		{"POST", "Pyro.Daemon/ping", "", 404, "not_found no : unknown object"},
+		{"POST", "Pyro.Daemon/ping", "", 204, ""},
+		{"POST", "Pyro.Daemon/get_metadata", `{"objectId": "other.hidden"}`, 404, "not_found no : unknown object"},
+		{"POST", "Pyro.Daemon/describe", "[5]", 400, "invalid no : objectId must be a text"},
+		{"POST", "Pyro.Daemon/describe", `{"id": "x"}`, 400, "invalid no : describe() got a keyword"},
+		{"POST", "Pyro.Daemon/get_next_stream_item", `["x"]`, 404, "not_found no : Pyro.Daemon has no such method"},
+		{"POST", "Pyro.Daemon/describe", `["` + strings.Repeat("x", 70_000) + `"]`, 413, "too_large no : limit exceeded"},
+		{"POST", "Pyro.NameServer/lookup", `["acme.echo"]`, 200, `"/v1/objects/acme.echo"`},
+		{"POST", "Pyro.NameServer/list", `{"prefix": "acme.ec"}`, 200, `{"acme.echo": "/v1/objects/acme.echo"}`},
+		{"POST", "Pyro.NameServer/lookup", `["other.hidden"]`, 404, "not_found no NamingError: unknown name"},
+		{"POST", "Pyro.Enroll/key", `["x"]`, 404, "not_found no : unknown object"},
 		{"POST", "acme.echo/missing", "", 404, "not_found no : "},
 		{"GET", "acme.echo/echo", "", 404, "not_found no : "},
 		{"POST", "acme.echo/echo", `{"a": 1, "a": 2}`, 400, "invalid no : json: the key"},
@@ -262,7 +271,7 @@ func TestHiddenEqualsMissing(t *testing.T) {
 	f := serve(t, "", rules)
 	for _, request := range [][2]string{{"POST", "/hi"}, {"GET", "/hi"}, {"PUT", "/hi"}, {"GET", ""}, {"POST", "/a"}} {
 		var answers []answer
-		for _, id := range []string{"other.hidden", "other.missing", "none.none", "Pyro.Daemon", "other.hidden:k"} {
+		for _, id := range []string{"other.hidden", "other.missing", "none.none", "Pyro.Enroll", "Pyro.None", "other.hidden:k"} {
 			body := ""
 			if request[0] == "PUT" {
 				body = "1"

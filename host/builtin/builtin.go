@@ -12,11 +12,13 @@ import (
 
 	"github.com/hearthhost/hearth/codec"
 	"github.com/hearthhost/hearth/codec/pyro"
+	"github.com/hearthhost/hearth/codec/web"
 	"github.com/hearthhost/hearth/host/dispatch"
 	"github.com/hearthhost/hearth/host/fault"
 	"github.com/hearthhost/hearth/host/route"
 	"github.com/hearthhost/hearth/host/snapshot"
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/signature"
 	"github.com/hearthhost/hearth/wire"
 )
 
@@ -79,7 +81,30 @@ type invocation struct {
 	ctx  context.Context
 	snap *snapshot.Snapshot
 	call *object.Call
-	pyro *pyro.Format // of the call
+	pyro *pyro.Format // of the call; for HTTP one with the same classes
+	web  bool         // the call is one of an HTTP client
+}
+
+// format reads the arguments of a call and writes its result.
+type format interface {
+	DecodeCall(kind object.CallKind, payload []byte, lim codec.Limits, sink object.Sink) error
+	NewEncoder(buf []byte) codec.Encoder
+}
+
+func (c *invocation) format() format {
+	if c.web {
+		return web.Lookup(web.JSON)
+	}
+	return c.pyro
+}
+
+// encode returns the document of a result, in the memory for the reply.
+func (c *invocation) encode(v any) ([]byte, error) {
+	e := c.format().NewEncoder(c.call.Buffer[:0])
+	if err := codec.Write(e, v); err != nil {
+		return nil, err
+	}
+	return e.Document()
 }
 
 // encoded is a result that is already in the call's format.
@@ -97,7 +122,11 @@ type backend struct {
 func (b *backend) Describe(context.Context, object.ID) (*object.Description, error) {
 	d := &object.Description{ID: b.id, Doc: b.doc, Instance: object.Single}
 	for _, name := range slices.Sorted(maps.Keys(b.methods)) {
-		d.Members = append(d.Members, object.Member{Name: name, Method: true})
+		f := new(signature.Function)
+		for _, p := range b.methods[name].params {
+			f.Params = append(f.Params, signature.Param{Name: p, Type: &signature.Type{}, Optional: true})
+		}
+		d.Members = append(d.Members, object.Member{Name: name, Method: true, Function: f, Signature: f.String()})
 	}
 	return d, nil
 }
@@ -107,17 +136,19 @@ func (b *backend) Invoke(ctx context.Context, call *object.Call) (object.Reply, 
 	if call.Enqueued != nil {
 		call.Enqueued() // calls of built-in objects have no order
 	}
-	format := pyro.Lookup(call.Format)
-	if format == nil {
-		return object.Reply{}, object.Errorf(object.CodeInvalid,
-			"%s takes calls of Pyro clients only; not executed", call.ID)
+	c := &invocation{Objects: b.all, ctx: ctx, snap: b.all.cfg.Snapshot(), call: call, pyro: pyro.Lookup(call.Format)}
+	if call.Format == web.JSON {
+		c.pyro, c.web = pyro.FormatOf(wire.Pyro5, codec.ByID(codec.JSON)), true
 	}
-	c := &invocation{Objects: b.all, ctx: ctx, snap: b.all.cfg.Snapshot(), call: call, pyro: format}
+	if c.pyro == nil {
+		return object.Reply{}, object.Errorf(object.CodeInvalid,
+			"%s does not take calls in the format %q; not executed", call.ID, call.Format)
+	}
 	if call.Kind == object.Batch {
 		return b.invokeBatch(c)
 	}
 	m, ok := b.methods[call.Method]
-	if !ok || call.Kind != object.Invoke {
+	if !ok || call.Kind != object.Invoke || c.web && streamMethods[call.Method] {
 		return object.Reply{}, noSuchMethod(call.ID)
 	}
 	params, kwargs, err := c.arguments(argumentLimits)
@@ -135,7 +166,7 @@ func (b *backend) Invoke(ctx context.Context, call *object.Call) (object.Reply, 
 	if r, ok := result.(encoded); ok {
 		return object.Reply(r), nil
 	}
-	doc, err := codec.Append(format, call.Buffer[:0], result)
+	doc, err := c.encode(result)
 	return object.Reply{Payload: doc}, err
 }
 
@@ -152,7 +183,13 @@ func (b *backend) EndConn(uint64) {}
 
 // arguments decodes the call's arguments. Arguments above the limits are recorded as a denial.
 func (c *invocation) arguments(limits codec.Limits) ([]any, map[string]any, error) {
-	params, kwargs, err := pyro.UnmarshalCall(c.pyro, c.call.Payload, limits)
+	var b codec.Builder
+	err := c.format().DecodeCall(c.call.Kind, c.call.Payload, limits, &b)
+	var params []any
+	var kwargs map[string]any
+	if err == nil {
+		params, kwargs, err = pyro.Arguments(b.Values())
+	}
 	if object.CodeOf(err) == object.CodeTooLarge {
 		const reason = "denied: more arguments than one of the host's own objects takes"
 		c.cfg.Dispatcher.Note(c.call, c.call.Method, reason, "")

@@ -14,6 +14,9 @@ import (
 // nextItem is the method that fetches an item of a stream.
 const nextItem = "get_next_stream_item"
 
+// streamMethods are the methods that HTTP clients do not have: their streams are answers of the calls that open them.
+var streamMethods = map[object.Method]bool{nextItem: true, "close_stream": true}
+
 // daemonMethods are the methods of Pyro.Daemon. Their results contain only objects that the caller may call.
 var daemonMethods map[object.Method]method
 

@@ -81,8 +81,11 @@ func (c *invocation) location() string {
 // local returns the address that the caller connected to.
 func (c *invocation) local() string { return c.call.Caller.Peer.Endpoint.Local }
 
-// uri returns the URI object of a name, in the caller's generation.
+// uri returns the URI object of a name, in the caller's generation. For HTTP clients it is the path of the object.
 func (c *invocation) uri(name string) any {
+	if c.web {
+		return c.uriText(name)
+	}
 	var sock, host, port any
 	if path, ok := strings.CutPrefix(c.local(), "unix:"); ok {
 		sock = path
@@ -96,7 +99,12 @@ func (c *invocation) uri(name string) any {
 	}
 }
 
-func (c *invocation) uriText(name string) string { return "PYRO:" + name + "@" + c.location() }
+func (c *invocation) uriText(name string) string {
+	if c.web {
+		return "/v1/objects/" + name
+	}
+	return "PYRO:" + name + "@" + c.location()
+}
 
 // tagged returns tags in the container that the caller's generation uses.
 func (c *invocation) tagged(tags []string) any {

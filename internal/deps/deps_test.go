@@ -900,6 +900,7 @@ var edges = []edge{
 		may: []string{
 			"codec",
 			"codec/pyro",
+			"codec/web",
 			"host/credential",
 			"host/dispatch",
 			"host/fault",
@@ -907,6 +908,7 @@ var edges = []edge{
 			"host/snapshot",
 			"object",
 			"policy",
+			"signature",
 			"transport/ca",
 			"transport/enroll",
 			"transport/keyfile",
