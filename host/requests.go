@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hearthhost/hearth/host/admin"
 	"github.com/hearthhost/hearth/host/fault"
@@ -58,6 +59,21 @@ func (h *Host) Reload(ctx context.Context) error { return h.reload.Reload(ctx) }
 
 // Refusals returns the files whose current content is not served.
 func (h *Host) Refusals() []fault.Refusal { return h.current.Refusals().All }
+
+// maxWarnings bounds the result of Warnings.
+const maxWarnings = 1000
+
+// Warnings returns the wrong annotations of the served scripts as notes, sorted by object.
+func (h *Host) Warnings() []fault.Refusal {
+	var all []fault.Refusal
+	for id, about := range h.current.Snapshot().Routes.Scripts() {
+		for _, text := range about.Warnings {
+			all = append(all, fault.Refusal{ID: id, Err: text, Note: true})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b fault.Refusal) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return all[:min(len(all), maxWarnings)]
+}
 
 // History returns the known versions of a script's object, oldest first.
 func (h *Host) History(ctx context.Context, id object.ID) ([]history.VersionInfo, error) {

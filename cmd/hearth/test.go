@@ -49,6 +49,11 @@ code is 1 if a test fails, or if there is no test for PREFIX.`,
 						fmt.Fprintf(out, "FAIL  %s  %s\n", t.ID, display.Indent(t.Err))
 					}
 				}
+				for _, text := range t.Warnings {
+					if !asJSON {
+						fmt.Fprintf(out, "note  %s  %s\n", t.ID, display.Indent(text))
+					}
+				}
 				for _, r := range t.Tests {
 					ran++
 					state, why := "ok  ", ""

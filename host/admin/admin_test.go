@@ -30,6 +30,7 @@ func (f *fakeHost) Stores() *stores.Stores                    { return f.stores 
 func (f *fakeHost) Usage(object.Tenant) (*usage.Usage, error) { return nil, f.err }
 func (f *fakeHost) Reload(context.Context) error              { return f.err }
 func (f *fakeHost) Refusals() []fault.Refusal                 { return []fault.Refusal{{Path: "a.lua"}} }
+func (f *fakeHost) Warnings() []fault.Refusal                 { return nil }
 func (f *fakeHost) Rollback(context.Context, object.ID, string) (string, error) {
 	return "v", f.err
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hearthhost/hearth/host/fault"
@@ -31,6 +32,7 @@ type Host interface {
 	Usage(tenant object.Tenant) (*usage.Usage, error)
 	Reload(ctx context.Context) error
 	Refusals() []fault.Refusal
+	Warnings() []fault.Refusal
 	History(ctx context.Context, id object.ID) ([]history.VersionInfo, error)
 	Rollback(ctx context.Context, id object.ID, version string) (name string, err error)
 	Stores() *stores.Stores
@@ -47,7 +49,7 @@ func verbs(h Host) *http.ServeMux {
 	})
 	m.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
 		err := h.Reload(r.Context())
-		answer(w, h.Refusals(), err)
+		answer(w, slices.Concat(h.Refusals(), h.Warnings()), err)
 	})
 	m.HandleFunc("GET /v1/history", func(w http.ResponseWriter, r *http.Request) {
 		all, err := h.History(r.Context(), object.ID(r.URL.Query().Get("object")))

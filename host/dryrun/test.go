@@ -18,6 +18,8 @@ type Tested struct {
 	File  string              `json:"file"` // file of the tests, relative to the scripts folder
 	Tests []script.TestResult `json:"tests"`
 	Err   string              `json:"error,omitempty"` // reason that no test ran
+	// Warnings are the wrong annotations of the object's program, each with file and line.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Test runs the tests of the objects whose ids begin with prefix, and calls report for each
@@ -57,6 +59,10 @@ func testTenant(
 		if there {
 			v := script.NewVersion(id, s.Script, shared, settings.Limits(id))
 			out.Tests, err = w.Test(ctx, v, t.Tests[id].Script)
+			if about, err := w.Stage(ctx, v); err == nil {
+				out.Warnings = about.Warnings
+				w.Discard(v)
+			}
 		} else {
 			err = object.Errorf(object.CodeNotFound, "there is no object %s beside it", id)
 		}

@@ -113,3 +113,20 @@ func (t *Table) Backends() iter.Seq2[object.Backend, Route] {
 	}
 	return maps.All(t.backends)
 }
+
+// Scripts returns the descriptions of scripts' objects that are known, by id, in no order.
+func (t *Table) Scripts() iter.Seq2[object.ID, *object.Description] {
+	return func(yield func(object.ID, *object.Description) bool) {
+		if t == nil {
+			return
+		}
+		for id, r := range t.routes {
+			if r.Described == nil {
+				continue
+			}
+			if d := r.Described(); d != nil && !yield(id, d) {
+				return
+			}
+		}
+	}
+}

@@ -23,8 +23,8 @@ served, and list the rejected files with reasons. A host also reads changes auto
 they happen. This command is for file systems without change events, and for deployments that need the
 result. It uses the admin socket, which accepts the host's user and root.
 
-The exit code is 1 if a file is rejected. A folder that is no tenant of the policy is listed as a note,
-which is not an error.`,
+The exit code is 1 if a file is rejected. A folder that is no tenant of the policy, and a wrong
+annotation of a served script, are listed as notes, which are no errors.`,
 		Example: `  hearth reload
   hearth reload --json --policy /etc/hearth/policy.hcl`,
 		Args: cli.ExactArgs(),
