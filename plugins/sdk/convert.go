@@ -292,8 +292,8 @@ func got(v any) string {
 	return fmt.Sprintf("%T", v)
 }
 
-// plain converts Go values for the wire: structs and maps become dicts, slices and arrays lists. A pointer is replaced by
-// its value.
+// plain converts Go values for the wire: structs and maps become dicts, slices and arrays lists. A pointer is replaced
+// by its value.
 func plain(v any) any { return plainAt(v, 0) }
 
 // maxPlainDepth bounds the nesting of a result. A value that is nested deeper stays as it is, and cannot be sent.
