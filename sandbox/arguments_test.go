@@ -74,6 +74,11 @@ function O.expose:sum(...) return all(...) end
 ---@return number, number?, integer
 function O.expose:floats() return 3, 4, 5 end
 
+---@return hearth.stream<number>
+function O.expose:numbers() return hearth.stream(function() return 1 end) end
+---@return hearth.stream<integer>
+function O.expose:integers() return hearth.stream(function() return 1 end) end
+
 function O.expose:runs() return runs end
 
 function O.expose.odd() return all() end
@@ -220,6 +225,22 @@ func TestSetChecksValue(t *testing.T) {
 		t.Errorf("a wrong value: %v", err)
 	}
 	h.do(object.Get, "price", []any{"price"}, nil).want(t, 2.5)
+}
+
+// TestFloatItems: whole numbers are floats in a stream of numbers.
+func TestFloatItems(t *testing.T) {
+	h := start(t, argumentsScript)
+	for method, want := range map[object.Method]any{"numbers": 1.0, "integers": int64(1)} {
+		r, _ := h.request(object.Invoke, method, nil, nil)
+		out, err := h.s.Call(t.Context(), r)
+		if err != nil || out.Stream == nil {
+			t.Fatalf("%s: %v", method, err)
+		}
+		r, enc := h.request(object.Invoke, method, nil, nil)
+		if ok, _, err := out.Stream.Next(t.Context(), r); !ok || err != nil || h.value(enc) != want {
+			t.Errorf("%s: an item is %v, %v, %v", method, h.value(enc), ok, err)
+		}
+	}
 }
 
 // TestBatchBindsArguments has a batch end at a call whose arguments do not fit. The calls before it have run.

@@ -291,7 +291,7 @@ func (s *State) finish(r *Request, b *arguments.Binding, n int) (Outcome, error)
 	}
 	if v, ok := values.Of(s.l.Get(1)).(*values.Stream); ok && s.l.Top() == 1 && !v.Sent {
 		v.Sent = true
-		return Outcome{Stream: &Stream{s: s, fn: v.Next}}, nil
+		return Outcome{Stream: &Stream{s: s, fn: v.Next, b: b}}, nil
 	}
 	if b != nil {
 		b.Floats(s.types, s.l)

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 
+	"github.com/hearthhost/hearth/sandbox/arguments"
 	"github.com/hearthhost/hearth/sandbox/lua"
 	"github.com/hearthhost/hearth/sandbox/values"
 )
@@ -10,7 +11,8 @@ import (
 // Stream is an item stream that a call has returned. It belongs to the goroutine of the state that made it.
 type Stream struct {
 	s  *State
-	fn *lua.Function // nil at the end
+	fn *lua.Function      // nil at the end
+	b  *arguments.Binding // of the method that returned it, nil for a native function
 }
 
 // newStream implements hearth.stream(f).
@@ -57,6 +59,9 @@ func (st *Stream) next(r *Request) (bool, Outcome, error) {
 	}
 	if s.l.Get(1).IsNil() {
 		return false, Outcome{}, nil
+	}
+	if st.b != nil {
+		st.b.FloatItem(s.types, s.l)
 	}
 	s.enc.Start(r.Result, s.classes(), "item")
 	if err := s.enc.Results(s.l); err != nil {

@@ -256,10 +256,22 @@ func (b *Binding) CheckValue(r Binder, v lua.Value) error {
 // have no fraction.
 func (b *Binding) Floats(types *values.Types, L *lua.Thread) {
 	for i := range min(len(b.floats), L.Top()) {
-		f, ok := L.Get(i + 1).AsNumber()
-		if !ok || !b.floats[i] {
-			continue
+		if b.floats[i] {
+			float(types, L, i+1)
 		}
-		L.Replace(i+1, lua.NewUserData(values.Float(f), types.Float))
+	}
+}
+
+// FloatItem makes a float of the item on the stack, if the items of the stream are declared as numbers.
+func (b *Binding) FloatItem(types *values.Types, L *lua.Thread) {
+	if items := b.f.Items(); items != nil && isNumber(items) {
+		float(types, L, 1)
+	}
+}
+
+// float makes a float of the number at position i of the stack.
+func float(types *values.Types, L *lua.Thread, i int) {
+	if f, ok := L.Get(i).AsNumber(); ok {
+		L.Replace(i, lua.NewUserData(values.Float(f), types.Float))
 	}
 }
