@@ -70,6 +70,9 @@ func (b *Batch) Add(method string, args []any, kw map[string]any) *Batch {
 // one. A batch can be run again.
 func (b *Batch) Run(ctx context.Context) ([]BatchResult, error) {
 	o := b.object
+	if o.client.web != nil {
+		return nil, &CallError{Executed: No, Err: object.Errorf(object.CodeInvalid, "HTTP has no batches")}
+	}
 	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return nil, err

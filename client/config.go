@@ -21,7 +21,8 @@ const defaultMaxConns = 64
 
 // Config holds the address of a host and the settings of a client. The zero value connects to [DefaultAddress].
 type Config struct {
-	// Address is "host:port", "[ipv6]:port" or "unix:<path>"; "" means DefaultAddress.
+	// Address is "host:port", "[ipv6]:port" or "unix:<path>"; "" means DefaultAddress. With "http://host:port",
+	// "https://host:port" or "http+unix:<path>" the client speaks HTTP; see doc.go.
 	Address string
 	// Protocol is wire.Pyro4 or wire.Pyro5; 0 means Pyro5.
 	Protocol wire.Protocol
@@ -38,6 +39,8 @@ type Config struct {
 	// KeyID and Key open an HMAC channel, inside TLS if TLS is set; "" means no HMAC channel.
 	KeyID string
 	Key   signed.Key
+	// Bearer is the bearer key or token of HTTP requests; "" means none. It is sent over TLS and on this machine only.
+	Bearer string
 	// Compress sends large payloads compressed.
 	Compress bool
 	// Timeout bounds connecting and each call if the context has no deadline; 0 means no bound.
@@ -84,5 +87,13 @@ func New(cfg Config) (*Client, error) {
 	if path, ok := strings.CutPrefix(cfg.Address, "unix:"); ok {
 		c.network, c.addr = "unix", path
 	}
-	return c, nil
+	if !isWeb(cfg.Address) {
+		if cfg.Bearer != "" {
+			return nil, object.Errorf(object.CodeInvalid, "a bearer key needs an HTTP address, http://… or https://…")
+		}
+		return c, nil
+	}
+	var err error
+	c.web, err = newWebClient(c)
+	return c, err
 }

@@ -30,6 +30,10 @@ func (c *Client) Object(id object.ID) *Object { return newObject(c, c, id) }
 
 // Ping checks that the server replies.
 func (c *Client) Ping(ctx context.Context) error {
+	if c.web != nil {
+		_, err := c.Object(object.Daemon).Call(ctx, "ping")
+		return err
+	}
 	one, err := c.acquire(ctx)
 	if err != nil {
 		return err
@@ -56,17 +60,27 @@ func (o *Object) CallKw(ctx context.Context, method string, args []any, kw map[s
 
 // Get reads an attribute.
 func (o *Object) Get(ctx context.Context, attr string) (any, error) {
+	if o.client.web != nil {
+		return o.client.web.get(ctx, o, attr)
+	}
 	return o.call(ctx, request{method: "__getattr__", args: []any{attr}, nullKw: true})
 }
 
 // Set writes an attribute.
 func (o *Object) Set(ctx context.Context, attr string, v any) error {
+	if o.client.web != nil {
+		return o.client.web.set(ctx, o, attr, v)
+	}
 	_, err := o.call(ctx, request{method: "__setattr__", args: []any{attr, v}, nullKw: true})
 	return err
 }
 
 // Oneway calls a method without a reply. nil means that the operating system has accepted the request.
 func (o *Object) Oneway(ctx context.Context, method string, args ...any) error {
+	if o.client.web != nil {
+		_, err := o.client.web.invoke(ctx, o, request{method: method, args: args, flags: wire.Oneway})
+		return err
+	}
 	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return err
@@ -78,6 +92,9 @@ func (o *Object) Oneway(ctx context.Context, method string, args ...any) error {
 
 // call runs a call with a reply.
 func (o *Object) call(ctx context.Context, r request) (any, error) {
+	if o.client.web != nil {
+		return o.client.web.invoke(ctx, o, r)
+	}
 	one, err := o.source.acquire(ctx)
 	if err != nil {
 		return nil, err
@@ -182,6 +199,9 @@ type Metadata struct {
 
 // Metadata requests the exposed members of the object.
 func (o *Object) Metadata(ctx context.Context) (Metadata, error) {
+	if o.client.web != nil {
+		return o.client.web.metadata(ctx, o)
+	}
 	v, err := newObject(o.client, o.source, object.Daemon).Call(ctx, "get_metadata", string(o.id))
 	if err != nil {
 		return Metadata{}, err

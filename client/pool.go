@@ -21,6 +21,7 @@ type Client struct {
 	network, addr string
 	slots         semaphore     // bounds the connections in use
 	done          chan struct{} // closed by Close
+	web           *webClient    // nil for a client that does not speak HTTP
 
 	mu     sync.Mutex // guards the fields below
 	idle   []*conn    // most recently used last
@@ -49,6 +50,9 @@ func (c *Client) Close() error {
 	}
 	c.closed = true
 	close(c.done)
+	if c.web != nil {
+		c.web.close()
+	}
 	for one := range c.open {
 		one.nc.Close()
 	}

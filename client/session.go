@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/hearthhost/hearth/object"
 )
@@ -13,6 +14,7 @@ type Session struct {
 	client *Client
 	busy   semaphore // held while a call uses one
 	one    *conn     // nil after it was lost or closed; guarded by busy
+	web    string    // id of the session, if the client speaks HTTP
 }
 
 var errSession = errors.New("the session's connection is closed")
@@ -20,6 +22,10 @@ var errSession = errors.New("the session's connection is closed")
 // Session opens a connection that counts against MaxConns until Close. It is a new connection: the server has no
 // state of earlier users of the pool for it.
 func (c *Client) Session(ctx context.Context) (*Session, error) {
+	if c.web != nil {
+		id, err := c.web.session(ctx, http.MethodPost, "")
+		return &Session{client: c, web: id}, err
+	}
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
@@ -40,6 +46,12 @@ func (s *Session) Object(id object.ID) *Object { return newObject(s.client, s, i
 
 // Close closes the connection after the running call. It always returns nil.
 func (s *Session) Close() error {
+	if s.client.web != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		_, _ = s.client.web.session(ctx, http.MethodDelete, s.web) // otherwise it ends later, without requests
+		return nil
+	}
 	s.end(false)
 	return nil
 }

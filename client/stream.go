@@ -19,6 +19,10 @@ const closeTimeout = time.Second
 // stream uses one of the client's connections until the end of the loop.
 func (o *Object) Stream(ctx context.Context, method string, args ...any) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
+		if o.client.web != nil {
+			o.client.web.stream(ctx, o, method, args, yield)
+			return
+		}
 		source, unpin, err := o.source.pin(ctx)
 		if err != nil {
 			yield(nil, err)

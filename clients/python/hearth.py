@@ -7,6 +7,8 @@
 A profile (a JSON file or a dict) holds the address of the host and the credentials; the README
 in this folder describes it. connect(profile) returns a connected socket instead.
 
+HTTPClient calls objects over HTTP, without Pyro.
+
 One file, Python 3.9 or newer, standard library only. Pyro4 or Pyro5 is imported with the first
 proxy of it. To test a profile:
 
@@ -26,6 +28,8 @@ import errno
 import functools
 import hashlib
 import hmac
+import http.client
+import ipaddress
 import json
 import math
 import os
@@ -37,10 +41,11 @@ import ssl
 import stat
 import struct
 import sys
+import threading
 import time
 
-__all__ = ["AuthenticationError", "IntegrityError", "KeyFileError", "ProfileError", "Key", "Profile",
-           "SignedSocket", "connect", "load_keys", "load_profile", "proxy4", "proxy5"]
+__all__ = ["AuthenticationError", "CallError", "HTTPClient", "HTTPObject", "IntegrityError", "KeyFileError",
+           "ProfileError", "RemoteError", "Key", "Profile", "SignedSocket", "connect", "load_keys", "load_profile", "proxy4", "proxy5"]
 
 CONNECT_TIMEOUT = 10.0          # seconds for connecting and the handshake, if the caller sets no timeout
 
@@ -894,6 +899,326 @@ def _create_connection(proxy, errors, socketutil, greet):
         raise errors.CommunicationError("cannot connect to %s: %s" % (uri.location, x)) from x
     proxy._pyroConnection = conn
     return True
+
+
+# --- HTTP ---------------------------------------------------------------------------------
+
+class CallError(Exception):
+    """A failed call over HTTP.
+
+    executed is "no", "yes" (or in part) or "unknown". code is the host's name of the error, such as "denied",
+    "not_found", "exhausted", "deadline" or "unavailable"; "unavailable" is also an error of the connection. class_name
+    is the exception class of the error, "" for none.
+    """
+
+    def __init__(self, message, executed="unknown", code="unavailable", status=0, class_name=""):
+        super().__init__(message)
+        self.executed, self.code, self.status, self.class_name = executed, code, status, class_name
+
+    def __str__(self):
+        return "%s (executed: %s)" % (self.args[0], self.executed)
+
+
+class RemoteError(CallError):
+    """An exception of the called object: its class and its message."""
+
+    def __init__(self, class_name, message, traceback=()):
+        super().__init__(message, "yes", "raised", 500, class_name)
+        self.traceback = list(traceback)
+
+    def __str__(self):
+        return "%s: %s" % (self.class_name, self.args[0])
+
+
+class _UnixHTTPConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class HTTPClient:
+    """Calls objects of a host over HTTP, without Pyro.
+
+        client = hearth.HTTPClient("https://host.example:7780", bearer="hk_...", ca="ca.pem", timeout=10)
+        counter = client.object("demo.counter")
+        counter.add(5)                          # or counter.call("add", 5), counter.call("add", k=5)
+        counter.get("total"), counter.set("total", 3)
+        for item in counter.stream("count", 3): ...
+        counter.call_once("order-17", "add", 5)
+
+    url is http://host:port, https://host:port or http+unix:/path. A bearer key is sent over https, or to this machine.
+    cert and cert_key are the client's certificate. timeout bounds each wait for the network, in seconds. The client never
+    repeats a call. Threads can share it. It uses no proxy and no variable of the environment.
+    """
+
+    MAX_REPLY = 32 << 20                        # bytes
+
+    def __init__(self, url, bearer=None, ca=None, cert=None, cert_key=None, timeout=None):
+        self._bearer, self._timeout, self._tls, self._idle, self._lock = bearer, timeout, None, [], threading.Lock()
+        if url.startswith("http+unix:"):
+            self._path, self._host = url[len("http+unix:"):], ""
+            return
+        self._path = None
+        scheme, _, rest = url.partition("://")
+        self._host = rest[:-1] if rest.endswith("/") else rest
+        if scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9a-fA-F:.]+\](:[0-9]+)?", self._host):
+            raise ValueError("the address is %r; it must be http://host:port, https://host:port or http+unix:/path" % url)
+        name = self._host.rpartition(":")[0] if re.search(r":[0-9]+$", self._host) else self._host
+        if bearer is not None and scheme == "http" and not _is_loopback(name.strip("[]")):
+            raise ValueError("a bearer key is sent over https, or to a loopback address or a Unix socket, only")
+        if scheme == "https":
+            self._tls = ssl.create_default_context(cafile=ca)
+            self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+            if cert is not None:
+                self._tls.load_cert_chain(cert, cert_key)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def close(self):
+        """Closes the idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for one in idle:
+            one.close()
+
+    def object(self, id):
+        """Returns an object. It makes no request."""
+        return HTTPObject(self, id)
+
+    def objects(self):
+        """Returns the ids of the objects that the caller may call."""
+        return self._call("GET", "/v1/objects")["objects"]
+
+    def describe(self, id):
+        """Returns the description of an object as a dict, with the members that the caller may call."""
+        return self._call("GET", "/v1/objects/" + _path_part(id))
+
+    # -- requests
+
+    def _connection(self):
+        """Returns an idle connection that the host has not closed, or a new one."""
+        while True:
+            with self._lock:
+                one = self._idle.pop() if self._idle else None
+            if one is None:
+                break
+            if one.sock is not None and not select.select([one.sock], [], [], 0)[0]:
+                return one
+            one.close()
+        if self._path is not None:
+            return _UnixHTTPConnection(self._path, self._timeout)
+        if self._tls is not None:
+            return http.client.HTTPSConnection(self._host, timeout=self._timeout, context=self._tls)
+        return http.client.HTTPConnection(self._host, timeout=self._timeout)
+
+    def _request(self, method, path, body=None, headers=()):
+        """Sends a request. Returns the connection and the answer, whose body is not read."""
+        all_headers = dict(headers)
+        if body is not None:
+            all_headers["Content-Type"] = "application/json"
+        elif method in ("POST", "PUT"):
+            all_headers["Content-Length"] = "0"
+        if self._bearer is not None:
+            all_headers["Authorization"] = "Bearer " + self._bearer
+        one, executed = self._connection(), "no"
+        try:
+            if one.sock is None:
+                one.connect()
+            one.request(method, path, body, all_headers)
+            executed = "unknown"
+            return one, one.getresponse()
+        except (OSError, http.client.HTTPException) as x:
+            one.close()
+            code = "deadline" if isinstance(x, TimeoutError) else "unavailable"
+            raise CallError("%s: %s" % (type(x).__name__, x), executed, code) from x
+        except BaseException:
+            one.close()
+            raise
+
+    def _read(self, one, answer, most):
+        """Reads a body and keeps the connection if it can be used again."""
+        try:
+            body = answer.read(most + 1)
+        except (OSError, http.client.HTTPException) as x:
+            one.close()
+            code = "deadline" if isinstance(x, TimeoutError) else "unavailable"
+            raise CallError("reading the reply: %s" % x, "yes", code) from x
+        if len(body) > most or answer.will_close or not answer.isclosed():
+            one.close()
+        else:
+            with self._lock:
+                self._idle.append(one)
+        if len(body) > most:
+            raise CallError("the reply has more than %d bytes" % most, "yes", "too_large")
+        return body
+
+    def _call(self, method, path, body=None, headers=()):
+        one, answer = self._request(method, path, body, headers)
+        kind = answer.headers.get_content_type()
+        if answer.status == 200 and kind in ("application/x-ndjson", "text/event-stream"):
+            one.close()
+            raise CallError("the result is an item stream: use stream", "yes", "invalid")
+        if answer.status in (202, 204):
+            self._read(one, answer, self.MAX_REPLY)
+            return None
+        if answer.status == 200 and kind == "application/json":
+            return _from_json(self._read(one, answer, self.MAX_REPLY))
+        raise self._problem(one, answer)
+
+    def _problem(self, one, answer):
+        """Returns the error of an answer that is not a reply."""
+        if answer.headers.get_content_type() != "application/problem+json":
+            one.close()
+            return CallError("status %d without a problem of a host: is it an HTTP listener of one?" % answer.status,
+                             "unknown", "invalid", answer.status)
+        return _problem_error(self._read(one, answer, 256 << 10))
+
+    def _stream(self, path, body, headers):
+        one, answer = self._request("POST", path, body, dict(headers, Accept="text/event-stream"))
+        try:
+            kind = answer.headers.get_content_type()
+            if answer.status < 300 and kind != "text/event-stream":
+                raise CallError("the result is not an item stream: use call", "yes", "invalid", answer.status)
+            if answer.status != 200:
+                raise self._problem(one, answer)
+            name, data = "", []
+            while True:
+                try:
+                    line = answer.readline(self.MAX_REPLY + 1)
+                except (OSError, http.client.HTTPException) as x:
+                    code = "deadline" if isinstance(x, TimeoutError) else "unavailable"
+                    raise CallError("reading an item: %s" % x, "yes", code) from x
+                if not line.endswith(b"\n"):
+                    raise CallError("the item stream was cut off", "yes", "unavailable")
+                line = line.rstrip(b"\r\n")
+                if line:
+                    field, _, value = line.partition(b":")
+                    value = value[1:] if value.startswith(b" ") else value
+                    if field == b"event":
+                        name = value.decode()
+                    elif field == b"data":
+                        data.append(value)
+                    continue
+                if name == "end":
+                    return
+                if name == "error":
+                    raise _problem_error(b"\n".join(data))
+                if data:
+                    yield _from_json(b"\n".join(data))
+                name, data = "", []
+        finally:
+            one.close()                         # the end of the connection closes the stream
+
+
+class HTTPObject:
+    """An object of an HTTPClient. An unknown attribute is a method: obj.add(5) is obj.call("add", 5)."""
+
+    def __init__(self, client, id):
+        self._client, self._url, self.id = client, "/v1/objects/" + _path_part(id), id
+
+    def __repr__(self):
+        return "<hearth.HTTPObject %s>" % self.id
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return functools.partial(self.call, name)
+
+    def call(self, method, /, *args, **kwargs):
+        """Calls a method with positional or with keyword arguments."""
+        return self._client._call("POST", self._member(method), _arguments(args, kwargs))
+
+    def call_once(self, key, method, /, *args, **kwargs):
+        """Calls a method that the host executes at most once: after an error the call may be sent again, with the same
+        key and arguments."""
+        if not re.fullmatch(r'[!#-\[\]-~]{1,128}', key):
+            raise ValueError("an idempotency key has 1 to 128 visible ASCII characters without quotes and backslashes")
+        return self._client._call("POST", self._member(method), _arguments(args, kwargs), {"Idempotency-Key": '"%s"' % key})
+
+    def oneway(self, method, /, *args, **kwargs):
+        """Calls a method and returns when the call is queued."""
+        self._client._call("POST", self._member(method), _arguments(args, kwargs), {"Prefer": "respond-async"})
+
+    def stream(self, method, /, *args, **kwargs):
+        """Calls a method and yields the items of its stream. Closing the generator closes the stream."""
+        return self._client._stream(self._member(method), _arguments(args, kwargs), {})
+
+    def get(self, attribute):
+        """Reads an attribute."""
+        return self._client._call("GET", self._member(attribute))
+
+    def set(self, attribute, value):
+        """Writes an attribute."""
+        self._client._call("PUT", self._member(attribute), _to_json(value))
+
+    def _member(self, name):
+        return self._url + "/" + _path_part(name)
+
+
+def _path_part(name):
+    if not re.fullmatch(r"[A-Za-z0-9._:@+~-]+", name):
+        raise ValueError("%r is not the id of an object or the name of a member" % (name,))
+    return name
+
+
+def _is_loopback(name):
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _arguments(args, kwargs):
+    if args and kwargs:
+        raise TypeError("a call over HTTP has positional or keyword arguments, not both")
+    return _to_json(kwargs or list(args)) if args or kwargs else None
+
+
+def _to_json(value):
+    def other(v):
+        if isinstance(v, (bytes, bytearray, memoryview)):
+            return {"data": base64.b64encode(bytes(v)).decode("ascii"), "encoding": "base64"}
+        if isinstance(v, (set, frozenset)):
+            return list(v)
+        if isinstance(v, (datetime.date, datetime.time)):
+            return v.isoformat()
+        raise TypeError("a %s cannot be sent" % type(v).__name__)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=other).encode("utf-8")
+
+
+def _from_json(data):
+    def restore(pairs):
+        d = dict(pairs)
+        if d.keys() == {"data", "encoding"} and d["encoding"] == "base64" and isinstance(d["data"], str):
+            return base64.b64decode(d["data"])
+        return d
+    try:
+        return json.loads(data, object_pairs_hook=restore)
+    except ValueError as x:
+        raise CallError("the reply is not JSON: %s" % x, "yes", "invalid") from x
+
+
+def _problem_error(data):
+    try:
+        p = json.loads(data)
+        code = p["type"].rpartition(":")[2]
+        if code == "raised":
+            return RemoteError(p.get("class", ""), p.get("detail", ""), p.get("traceback", ()))
+        return CallError(p.get("detail") or p.get("title", ""), p.get("executed", "unknown"), code, p.get("status", 0),
+                         p.get("class", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return CallError("an error that cannot be read", "unknown", "invalid")
 
 
 # --- the command --------------------------------------------------------------------------

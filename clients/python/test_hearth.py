@@ -12,6 +12,7 @@ and openssl are used where they are installed; what was left out is said at the 
 import contextlib
 import hashlib
 import hmac
+import http.server
 import io
 import itertools
 import json
@@ -1325,6 +1326,165 @@ class CommandTest(FolderCase):
             code = hearth.main(["call", self.folder + "/none.json", "demo.x", "y"])
         self.assertEqual(code, 1)
         self.assertIn("ProfileError", err.getvalue())
+
+
+# --- HTTP ---------------------------------------------------------------------------------
+
+class HTTPTest(unittest.TestCase):
+    """The plain HTTP client, with a server that answers from a table."""
+
+    PROBLEM = "application/problem+json"
+
+    def setUp(self):
+        self.requests, answers = [], {
+            ("POST", "/v1/objects/acme.x/add"): (200, "application/json", b"12345678901234567890123"),
+            ("POST", "/v1/objects/acme.x/none"): (204, "", b""),
+            ("POST", "/v1/objects/acme.x/later"): (202, "", b""),
+            ("GET", "/v1/objects/acme.x/total"): (200, "application/json", b'{"data": "AP8=", "encoding": "base64"}'),
+            ("PUT", "/v1/objects/acme.x/total"): (204, "", b""),
+            ("GET", "/v1/objects"): (200, "application/json", b'{"objects": ["acme.x"]}'),
+            ("POST", "/v1/objects/acme.x/fail"): (500, self.PROBLEM, json.dumps({
+                "type": "urn:hearth:problem:raised", "detail": "gone", "executed": "yes", "class": "KeyError"}).encode()),
+            ("POST", "/v1/objects/acme.x/busy"): (429, self.PROBLEM, json.dumps({
+                "type": "urn:hearth:problem:exhausted", "detail": "limit", "executed": "no", "status": 429}).encode()),
+            ("POST", "/v1/objects/acme.x/html"): (404, "text/html", b"<h1>"),
+            ("POST", "/v1/objects/acme.x/bad"): (500, self.PROBLEM, b"[]"),
+            ("POST", "/v1/objects/acme.x/items"): (200, "text/event-stream", b":\n\ndata: 1\n\ndata: [2]\n\nevent: end\ndata:\n\n"),
+            ("POST", "/v1/objects/acme.x/cut"): (200, "text/event-stream", b"data: 1\n\ndata: 2"),
+            ("POST", "/v1/objects/acme.x/broken"): (200, "text/event-stream", b'data: 1\n\nevent: error\ndata: {"type": '
+                                                    b'"urn:hearth:problem:raised", "class": "ValueError", "detail": "no"}\n\n'),
+        }
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                outer.requests.append((self.command, self.path, dict(self.headers), body))
+                if self.path.endswith("/silent"):
+                    self.close_connection = True
+                    return
+                status, kind, data = answers[self.command, self.path]
+                self.send_response(status)
+                if kind:
+                    self.send_header("Content-Type", kind)
+                if status not in (204,):
+                    self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_PUT = answer
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.client = hearth.HTTPClient("http://127.0.0.1:%d" % self.server.server_port, bearer="hk_1", timeout=PATIENCE)
+        self.addCleanup(self.client.close)
+        self.x = self.client.object("acme.x")
+
+    def test_calls(self):
+        self.assertEqual(self.x.add(5), 12345678901234567890123)
+        self.assertEqual(self.x.call("add", k=b"\0"), 12345678901234567890123)
+        self.assertIsNone(self.x.none())
+        self.assertEqual(self.x.get("total"), b"\0\xff")
+        self.x.set("total", [1.5, None, "\u00e4"])
+        self.x.oneway("later", 1)
+        self.x.call_once("order-1", "add", 1)
+        self.assertEqual(self.client.objects(), ["acme.x"])
+        bodies = [(r[0], r[3]) for r in self.requests]
+        self.assertEqual(bodies[:2], [("POST", b"[5]"), ("POST", b'{"k": {"data": "AA==", "encoding": "base64"}}')])
+        self.assertEqual(bodies[4], ("PUT", '[1.5, null, "\u00e4"]'.encode()))
+        headers = [r[2] for r in self.requests]
+        self.assertTrue(all(h["Authorization"] == "Bearer hk_1" for h in headers))
+        self.assertEqual(headers[5]["Prefer"], "respond-async")
+        self.assertEqual(headers[6]["Idempotency-Key"], '"order-1"')
+        self.assertEqual(headers[2]["Content-Length"], "0")
+
+    def test_streams(self):
+        self.assertEqual(list(self.x.stream("items", 1)), [1, [2]])
+        for method, error in ("cut", hearth.CallError), ("broken", hearth.RemoteError):
+            items = self.x.stream(method)
+            self.assertEqual(next(items), 1)
+            with self.assertRaises(error) as caught:
+                next(items)
+            self.assertEqual(caught.exception.executed, "yes")
+        with self.assertRaisesRegex(hearth.CallError, "use stream"):
+            self.x.items()
+        with self.assertRaisesRegex(hearth.CallError, "use call"):
+            next(self.x.stream("add"))
+        items = self.x.stream("items", 1)
+        next(items)
+        items.close()
+
+    def test_errors(self):
+        with self.assertRaises(hearth.RemoteError) as caught:
+            self.x.fail()
+        self.assertEqual((caught.exception.class_name, str(caught.exception)), ("KeyError", "KeyError: gone"))
+        for method, code, executed in (("busy", "exhausted", "no"), ("html", "invalid", "unknown"),
+                                       ("bad", "invalid", "unknown"), ("silent", "unavailable", "unknown")):
+            with self.assertRaises(hearth.CallError) as caught:
+                self.x.call(method)
+            self.assertEqual((caught.exception.code, caught.exception.executed), (code, executed), method)
+        self.assertEqual(self.x.add(5), 12345678901234567890123)
+        for wrong in "a/b", "", "a?b", "a b", "\u00e4":
+            with self.assertRaises(ValueError):
+                self.x.call(wrong)
+        with self.assertRaises(TypeError):
+            self.x.call("add", 1, k=2)
+        with self.assertRaises(TypeError):
+            self.x.call("add", object())
+        with self.assertRaises(ValueError):
+            self.x.call("add", float("nan"))
+        with self.assertRaises(ValueError):
+            self.x.call_once("a\r\nX: y", "add")
+
+    def test_unreachable(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        with self.assertRaises(hearth.CallError) as caught:
+            hearth.HTTPClient("http://127.0.0.1:%d" % port).object("acme.x").add(1)
+        self.assertEqual((caught.exception.code, caught.exception.executed), ("unavailable", "no"))
+
+    def test_keys_are_not_sent_in_the_clear(self):
+        for url in "http://example.com:80", "http://localhost.example", "http://10.0.0.1":
+            with self.assertRaisesRegex(ValueError, "https"):
+                hearth.HTTPClient(url, bearer="x")
+            hearth.HTTPClient(url)
+        for url in "http://localhost:1", "http://[::1]:1/", "http+unix:/x", "https://example.com":
+            hearth.HTTPClient(url, bearer="x")
+        for url in "http://", "ftp://x", "http://a/b", "http://u:p@a", "x":
+            with self.assertRaisesRegex(ValueError, "the address is"):
+                hearth.HTTPClient(url)
+
+    def test_idle_connection_that_the_host_closed(self):
+        self.assertEqual(self.x.add(5), 12345678901234567890123)
+        [one] = self.client._idle
+        one.sock.shutdown(socket.SHUT_RDWR)
+        self.assertEqual(self.x.add(5), 12345678901234567890123)
+
+    def test_unix_socket(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "s")
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(path)
+                s.listen()
+                threading.Thread(target=self.answer_once, args=(s,), daemon=True).start()
+                with hearth.HTTPClient("http+unix:" + path, bearer="x") as client:
+                    self.assertEqual(client.object("acme.x").add(), 7)
+
+    @staticmethod
+    def answer_once(listener):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n7")
 
 
 if __name__ == "__main__":

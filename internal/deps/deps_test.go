@@ -817,6 +817,7 @@ var edges = []edge{
 		may: []string{
 			"codec",
 			"codec/pyro",
+			"codec/web",
 			"internal/nonblock",
 			"internal/safefile",
 			"internal/unsafestr",
