@@ -64,8 +64,8 @@ func TestWebErrors(t *testing.T) {
 		"another host": {reply(404, "text/html", "<h1>"), object.CodeInvalid, client.Unknown, "is it an HTTP listener"},
 		"redirect":     {http.RedirectHandler("http://192.0.2.1/", 302).ServeHTTP, object.CodeInvalid, client.Unknown, "302"},
 		"no JSON":      {reply(200, "application/json", `{`), object.CodeInvalid, client.Yes, "json"},
-		"too large": {reply(200, "application/json", `"`+strings.Repeat("x", 3000)+`"`), object.CodeTooLarge, client.Yes,
-			"MaxMessageBytes"},
+		"too large": {reply(200, "application/json", `"`+strings.Repeat("x", 3000)+`"`), object.CodeTooLarge,
+			client.Yes, "MaxMessageBytes"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Header().Set("Content-Length", "100")
@@ -143,10 +143,11 @@ func TestWebDeadline(t *testing.T) {
 
 // TestWebStreamCut: a stream without its end is an error.
 func TestWebStreamCut(t *testing.T) {
+	const raised = `{"type":"urn:hearth:problem:raised","class":"ValueError"}`
 	for body, want := range map[string]string{
 		"data: 1\n\n":       "reading an item",
 		"data: 1\n\ndata: ": "reading an item",
-		"data: 1\n\nevent: error\ndata: {\"type\":\"urn:hearth:problem:raised\",\"class\":\"ValueError\"}\n\n": "ValueError",
+		"data: 1\n\nevent: error\ndata: " + raised + "\n\n":          "ValueError",
 		"data: 1\n\nevent: error\ndata: x\n\n":                       "cannot be read",
 		"data: 1\n\ndata: \"" + strings.Repeat("x", 3000) + "\"\n\n": "MaxMessageBytes",
 		"data: 1\n\ndata: {\n\n":                                     "json",

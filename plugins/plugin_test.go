@@ -614,9 +614,10 @@ func TestTable(t *testing.T) {
 	if ex, ok := v.(*codec.Exception); err != nil || !ok || ex.Class != "builtins.KeyError" {
 		t.Error(v, err)
 	}
-	v, err = invoke(t, p, cfg.ID, "get", int64(1))
-	if ex, ok := v.(*codec.Exception); err != nil || !ok || ex.Class != "builtins.TypeError" {
-		t.Error(v, err)
+	_, err = invoke(t, p, cfg.ID, "get", int64(1)) // clients get a TypeError: the call was not executed
+	wantCode(t, err, object.CodeInvalid, "get: key: expected string, got number 1")
+	if e, _ := errors.AsType[*object.Error](err); e == nil || e.Class != "TypeError" {
+		t.Error(err)
 	}
 	c := newCall(cfg.ID, "__getattr__", "size")
 	c.Kind, c.Method = object.Get, "size"

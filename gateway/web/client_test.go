@@ -97,8 +97,8 @@ func webStreams(t *testing.T, echo *client.Object) {
 	if fmt.Sprint(items) != "[1 2]" || e == nil || e.Class != "ValueError" || e.Message() != "no more" {
 		t.Errorf("broken(2) = %v, %v", items, err)
 	}
-	if _, err := read("echo", 1, 1); err == nil || err.Error() != "invalid: the result is not an item stream: use Call "+
-		"(the call was executed)" {
+	const plain = "invalid: the result is not an item stream: use Call (the call was executed)"
+	if _, err := read("echo", 1, 1); err == nil || err.Error() != plain {
 		t.Errorf("a stream of a plain result: %v", err)
 	}
 	if _, err := echo.Call(t.Context(), "count", 3); !errors.Is(err, client.ErrStream) {
