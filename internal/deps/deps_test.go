@@ -1964,6 +1964,7 @@ var doors = []struct {
 			"sandbox/confine/namespace",
 			"sandbox/confine/rootfs",
 			"sandbox/confine/seccomp",
+			"sandbox/process",
 			"sandbox/workerfile",
 			"cmd/hearth-worker",
 			"plugins/binary",
