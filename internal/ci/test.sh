@@ -56,15 +56,19 @@ step modules
 $go mod verify
 $go mod tidy -diff
 
+# Without the profile of cmd/hearth and without cgo everywhere except in the packages and the race detector's programs:
+# each difference would cause another build of every package.
+goflags=${GOFLAGS:-}
+export CGO_ENABLED=0 GOFLAGS="$goflags -pgo=off"
+
 step vet
 $go vet ./...
 # bench is a module of its own. Its go.mod must follow ours: a build with an outdated one fails.
 $go vet -C bench ./...
 
-# Without the profile of cmd/hearth, which would cause a second build of every package. Only releases need it.
 step "build for darwin"
-GOOS=darwin CGO_ENABLED=0 $go build -pgo=off ./...
-GOOS=darwin CGO_ENABLED=0 $go build -C bench -o /dev/null .
+GOOS=darwin $go build ./...
+GOOS=darwin $go build -C bench -o /dev/null .
 [ -z "$quick" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -79,7 +83,7 @@ bash internal/ci/test-python.sh "$python_skipped"
 
 step "packages"
 rc=0
-unpackaged=$(bash internal/ci/test-package.sh "$go") || rc=$?
+unpackaged=$(GOFLAGS=$goflags bash internal/ci/test-package.sh "$go") || rc=$?
 if [ $rc = 3 ]; then
 	printf '!! THE PACKAGES ARE NOT BUILT: %s\n' "$unpackaged"
 elif [ $rc != 0 ]; then
@@ -88,9 +92,11 @@ else
 	unpackaged=
 fi
 
-# Without the race detector: with it, the time would suffice for a few hundred programs only.
-step "comparison of the Lua engine with PUC Lua: 20,000 generated programs"
-$go test -count=1 -timeout 15m ./internal/luafuzz
+# Without the race detector, under which the time suffices for a few hundred generated programs only, and a measured
+# step of a script is several times longer. The tests of these packages run one goroutine each.
+single="internal/deps internal/luafuzz internal/prose"
+step "comparison of the Lua engine with PUC Lua: 20,000 generated programs; its charges; layers and words"
+$go test -count=1 -timeout 15m $(printf './%s ' $single) ./sandbox/lua
 
 # The race detector empties pools of memory.
 step "allocation budgets of the audit log and of TLS"
@@ -98,24 +104,29 @@ $go test -count=1 -run Alloc ./audit ./transport/channel
 
 step "tests with the race detector"
 # Programs with the race detector wait a second before they exit by default. The tests start hundreds of them.
-export CGO_ENABLED=1 GOFLAGS="${GOFLAGS:-} -pgo=off" GORACE=atexit_sleep_ms=0
-$go test -race -timeout 25m ./...
+export GORACE=atexit_sleep_ms=0
+# Three packages at a time: many tests wait for processes and limits.
+CGO_ENABLED=1 $go test -race -p 3 -timeout 25m $($go list ./... | grep -vE "/(${single// /|})\$")
 
 # The rest uses less than one processor: the tests wait for processes and limits. So it runs side by side.
+apart='^Test(Certificate|Check$|DurableState|EndlessWrites|ForbidUnderFaults|HashMismatch|HistoryIsBounded|HostileStore'
+apart+='|LogFlood|ManyInvalidFiles|ModuleCycle|NamesOfFiles|NestedFolders|Prewarmed|ReloadModel|ReloadReportsFaults'
+apart+='|SeparateFolders|SlowScripts|StoreLimits|TenantFolderOwner|WritableFolders)'
 beside=$(mktemp)
 (
 	echo "== tests of the host without an event loop"
-	$go test -race -count=1 -timeout 15m ./host -goroutines
+	# Without tests of files, scripts and stores, which connections do not concern.
+	CGO_ENABLED=1 $go test -race -count=1 -timeout 15m ./host -goroutines -skip "$apart"
 	echo "== tests of the comparison with peers"
-	$go test -C bench -race -timeout 10m ./...
+	CGO_ENABLED=1 $go test -C bench -race -timeout 10m ./...
 ) >"$beside" 2>&1 &
 besides=$!
 rc=0
 if [ "$($go env GOOS)" = linux ]; then
 	step "workers without cgo, as in released binaries"
-	CGO_ENABLED=0 $go test -count=1 -timeout 10m -run 'TestThreads|TestEveryLayerHolds' ./sandbox/confine || rc=1
+	$go test -count=1 -timeout 10m -run 'TestThreads|TestEveryLayerHolds' ./sandbox/confine || rc=1
 	step "attacks on a host with an embedded worker program"
-	id=$(CGO_ENABLED=0 bash internal/ci/build.sh "$go" id)
+	id=$(bash internal/ci/build.sh "$go" id)
 	$go test -count=1 -timeout 15m -tags embedworker -ldflags "$id" ./sandbox/workerfile ./cmd/hearth \
 		-run 'TestWorkerProgram|TestEmbedded|TestScript/(version|test|serve_call|tenant)|TestHostile|TestNoCore|TestUpgrade' ||
 		rc=1

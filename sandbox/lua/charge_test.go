@@ -101,6 +101,9 @@ func threadTime() time.Duration {
 func (m measured) perStep() float64 { return float64(m.cpu) / float64(max(m.steps, 1)) }
 
 func TestWorkIsCharged(t *testing.T) {
+	if raceEnabled {
+		t.Skip("one goroutine, and the times would be those of the race detector: make test runs it without")
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	empty := chargeRow{body: "for i = 1, 10000 do end"}
