@@ -2,6 +2,8 @@ package sqlite_test
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -90,4 +92,24 @@ func TestSyncFails(t *testing.T) {
 	e := newEngine(t, sqlite.Config{Dir: dir})
 	wantCounters(t, e, p.own, p.maybe)
 	commit(t, e, put("acme.a", "after", "1"))
+}
+
+// TestOpenWithoutSync opens an existing store and reads from it in a process whose every fsync fails. A commit fails.
+func TestOpenWithoutSync(t *testing.T) {
+	dir := t.TempDir()
+	e, err := sqlite.New(sqlite.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, e, add("acme.a", "n", 7))
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), writerVariable+"="+dir, writerVariable+"_NOSYNC=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if want := "7, commit fails: true\n"; err != nil || string(out) != want {
+		t.Errorf("the process prints %q, %v, want %q", out, err, want)
+	}
 }

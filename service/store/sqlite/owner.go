@@ -18,6 +18,7 @@ const (
 		FROM owner`
 	takeOwner       = `UPDATE owner SET epoch = ?, node = ?, incarnation = ?, released = 0, requested = ''`
 	requestOwner    = `UPDATE owner SET requested = ?`
+	syncFull        = `PRAGMA synchronous = FULL`
 	selectRequested = `SELECT requested FROM owner`
 	freeOwner       = `UPDATE owner SET released = 1, requested = '', latest = max(latest, ?)
 		WHERE epoch = ? AND incarnation = ?`
@@ -86,8 +87,20 @@ func (f *file) own(ctx context.Context) error {
 
 // tryOwn takes the store if it has no other owner, or with force. Otherwise it requests the store from its owner and
 // returns a zero token.
+//
+// It does not wait for the disk, so a store opens without an fsync. The fsync of the first commit includes the frames
+// of this transaction, which are before those of the commit in the WAL: no commit is acknowledged under a token that is
+// not durable. After a power failure before that, the next process takes the same epoch with another incarnation.
 func (f *file) tryOwn(conn *sql.Conn, force bool) (t store.Token, err error) {
 	ctx := context.Background()
+	if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = OFF`); err != nil {
+		return t, err
+	}
+	defer func() { // after Rollback
+		if _, failed := conn.ExecContext(ctx, syncFull); failed != nil {
+			t, err = store.Token{}, errors.Join(err, failed)
+		}
+	}()
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return t, err

@@ -61,6 +61,9 @@ const (
 
 // newWriter starts the writer of a file whose store the process owns. The connection belongs to it.
 func newWriter(f *file, conn *sql.Conn) (*writer, error) {
+	if _, err := conn.ExecContext(context.Background(), syncFull); err != nil {
+		return nil, err
+	}
 	w := &writer{f: f, conn: conn, cache: apply.NewCache(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	err := conn.Raw(func(dc any) error { return w.stmt.Prepare(dc.(driver.ConnPrepareContext), selectOwner) })
 	if err != nil {
