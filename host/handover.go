@@ -119,7 +119,8 @@ func (h *Host) retire(ctx context.Context, r retirement) {
 	}
 	h.lock.HandOver()
 	open, _, _ := h.pyro.Connections()
-	h.log.Info("a new process accepts connections", "open_connections", open, "passed", r.passage != nil,
+	http, _ := h.web.Connections()
+	h.log.Info("a new process accepts connections", "open_connections", open+http, "passed", r.passage != nil,
 		"at_most", r.drain)
 	done := h.gatewaysDone()
 	// The policy file may have changes that only a new process can apply. The rest of it applies here from now on.

@@ -67,7 +67,8 @@ type Config struct {
 	// PolicyFile is the file of Policy, and Load rereads it after a change; "" and nil: the policy does not change.
 	PolicyFile string
 	Load       func() (*policy.Policy, error)
-	Prewarm    int // number of prewarmed worker processes, which wait for a tenant
+	Prewarm    int          // number of prewarmed worker processes, which wait for a tenant
+	HTTP       web.Timeouts // of HTTP clients
 	// Inherited holds open files of a service manager or of the host that this one replaces. The host owns them.
 	Inherited upgrade.Handoff
 }
@@ -189,6 +190,8 @@ func (h *Host) compose() (err error) {
 		Version: cfg.Version,
 		Log:     cfg.Log,
 		Life:    h.life,
+
+		Timeouts: cfg.HTTP,
 	})
 	h.builtin = builtin.Routes(builtin.Config{
 		Dispatcher: h.dispatch,

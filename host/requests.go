@@ -44,6 +44,7 @@ func (h *Host) source() *observe.Source {
 		Reloads:        observe.ReloadStatus{Applied: applied, Refused: refused, Last: last},
 		Dispatcher:     h.dispatch,
 		Gateway:        h.pyro,
+		Web:            h.web,
 		Usage:          &h.usage,
 		Shares:         &h.shares,
 		Audit:          h.audit,

@@ -40,15 +40,20 @@ func (e *exchange) body(kind object.CallKind) ([]byte, error) {
 // maxBody returns the bound on the body of a request.
 func (e *exchange) maxBody() int { return e.s.cfg.Snapshot().Policy.MessageBytes() }
 
-// read returns the body of a request, of at most most bytes.
-func (e *exchange) read(most int) ([]byte, error) {
+// read returns the body of a request, of at most most bytes. The time limit of the body ends with success only: after an
+// error, net/http reads a part of the rest, and must not wait for it.
+func (e *exchange) read(most int) (body []byte, err error) {
+	defer func() {
+		if err == nil {
+			_ = e.control.SetReadDeadline(time.Time{})
+		}
+	}()
 	length := e.r.ContentLength
 	if length > int64(most) {
 		return nil, bodyTooLarge(most)
 	}
-	by := time.Now().Add(e.s.cfg.BodyTimeout)
+	by := time.Now().Add(e.s.cfg.Timeouts.Body)
 	in := &timedBody{e: e, by: by}
-	defer e.control.SetReadDeadline(time.Time{}) //nolint:errcheck // a connection that is gone has no deadline
 	if length >= 0 {
 		if err := e.reserve(int(length)); err != nil {
 			return nil, err
@@ -117,7 +122,7 @@ type timedBody struct {
 
 // Read implements [io.Reader].
 func (b *timedBody) Read(p []byte) (int, error) {
-	next := time.Now().Add(b.e.s.cfg.StallTimeout)
+	next := time.Now().Add(b.e.s.cfg.Timeouts.Stall)
 	if next.After(b.by) {
 		next = b.by
 	}

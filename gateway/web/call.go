@@ -103,6 +103,11 @@ func (e *exchange) member(id object.ID, name object.Method) {
 		return
 	}
 	if c.Kind == object.Invoke && !r.Truncated && e.oneway(c) {
+		if c.Once != nil { // the client would not learn that the call is refused
+			end()
+			e.fail(errOnewayOnce)
+			return
+		}
 		if e.background(&r, end) {
 			e.w.WriteHeader(http.StatusAccepted)
 		}
@@ -112,6 +117,9 @@ func (e *exchange) member(id object.ID, name object.Method) {
 	reply, err := e.s.cfg.Dispatcher.Do(e.ctx, &r)
 	e.answer(&r, reply, err)
 }
+
+// errOnewayOnce refuses a oneway call with an idempotency key.
+var errOnewayOnce = invalid("a oneway call cannot have an idempotency key; not executed")
 
 // answer writes the result of a call.
 func (e *exchange) answer(r *dispatch.Request, reply object.Reply, err error) {
@@ -152,7 +160,7 @@ func (e *exchange) document(status int, kind string, doc []byte) {
 	h := e.w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(doc)))
-	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.WriteTimeout))
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.Timeouts.Write))
 	e.w.WriteHeader(status)
 	if e.r.Method != http.MethodHead {
 		_, _ = e.w.Write(doc)

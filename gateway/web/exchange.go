@@ -53,6 +53,9 @@ func (l *listener) handle(w http.ResponseWriter, r *http.Request) {
 	if l.s.retired.Load() {
 		h.Set("Connection", "close")
 	}
+	if r.ContentLength != 0 { // net/http reads a part of a body that is refused
+		_ = e.control.SetReadDeadline(time.Now().Add(l.s.cfg.Timeouts.Stall))
+	}
 	path, handled := e.checkRequest()
 	if handled {
 		return

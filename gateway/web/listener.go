@@ -38,8 +38,8 @@ func newListener(s *Server, from *transport.Listener, settings *policy.Listener)
 	protocols.SetHTTP2(true)
 	l.http = &http.Server{
 		Handler:           http.HandlerFunc(l.handle),
-		ReadHeaderTimeout: s.cfg.HeaderTimeout,
-		IdleTimeout:       s.cfg.IdleTimeout,
+		ReadHeaderTimeout: s.cfg.Timeouts.Header,
+		IdleTimeout:       s.cfg.Timeouts.Idle,
 		MaxHeaderBytes:    MaxHeaderBytes,
 		Protocols:         protocols,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: MaxConcurrent},
@@ -97,7 +97,7 @@ func (l *listener) accept() {
 
 // open does the handshake of a connection's channel and passes it to net/http.
 func (l *listener) open(c *conn) {
-	_ = c.raw.SetDeadline(time.Now().Add(openTimeout))
+	_ = c.raw.SetDeadline(time.Now().Add(l.s.cfg.Timeouts.Open))
 	ch, err := l.from.Open(c.raw)
 	if err != nil {
 		l.refuse(c, err)

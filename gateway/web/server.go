@@ -35,15 +35,35 @@ const (
 	maxUnauthenticated = 2000     // connections before their first accepted request
 )
 
-// Default time limits; see [Config].
-const (
-	defaultHeaderTimeout = 10 * time.Second
-	defaultBodyTimeout   = 2 * time.Minute
-	defaultStallTimeout  = 20 * time.Second
-	defaultWriteTimeout  = 20 * time.Second
-	defaultIdleTimeout   = 2 * time.Minute
-	openTimeout          = 5 * time.Second
-)
+// Timeouts are the time limits of connections and requests. A zero field has its default.
+type Timeouts struct {
+	Open      time.Duration // TLS handshake of a connection, default 5 seconds
+	Header    time.Duration // header of a request, default 10 seconds
+	Body      time.Duration // body of a request, default 2 minutes
+	Stall     time.Duration // between two parts of a body, default 20 seconds
+	Write     time.Duration // until a client has read a part of an answer, default 20 seconds
+	Idle      time.Duration // of a connection without a request, default 2 minutes
+	Heartbeat time.Duration // without an item of a stream until its answer has a line without content, default 15 s
+	Session   time.Duration // without a request until a session ends, default 10 minutes
+	// Retire is the time in which connections that a retired server keeps may make one more request, default 2
+	// seconds. Without it, a request that is on its way to an idle connection would be lost.
+	Retire time.Duration
+}
+
+// withDefaults returns the limits without zero fields.
+func (t Timeouts) withDefaults() Timeouts {
+	return Timeouts{
+		Open:      cmp.Or(t.Open, 5*time.Second),
+		Header:    cmp.Or(t.Header, 10*time.Second),
+		Body:      cmp.Or(t.Body, 2*time.Minute),
+		Stall:     cmp.Or(t.Stall, 20*time.Second),
+		Write:     cmp.Or(t.Write, 20*time.Second),
+		Idle:      cmp.Or(t.Idle, 2*time.Minute),
+		Heartbeat: cmp.Or(t.Heartbeat, 15*time.Second),
+		Session:   cmp.Or(t.Session, 10*time.Minute),
+		Retire:    cmp.Or(t.Retire, 2*time.Second),
+	}
+}
 
 // Authenticator identifies the caller of a request by its credentials, the header Authorization.
 type Authenticator interface {
@@ -63,12 +83,7 @@ type Config struct {
 	Version       string        // of the host, for clients of the Model Context Protocol
 	Log           *slog.Logger
 	Life          context.Context // ends when the host drains
-
-	// HeaderTimeout bounds the time for the header of a request, default 10 seconds, and BodyTimeout that for its body,
-	// default 2 minutes. StallTimeout bounds the time between two parts of a body, and WriteTimeout the time in which a
-	// client reads a part of an answer, both 20 seconds by default. An idle connection is closed after IdleTimeout,
-	// default 2 minutes.
-	HeaderTimeout, BodyTimeout, StallTimeout, WriteTimeout, IdleTimeout time.Duration
+	Timeouts      Timeouts
 }
 
 // Server serves the connections of HTTP clients. It is safe for concurrent use.
@@ -93,17 +108,14 @@ type Server struct {
 
 // NewServer returns a server without listeners.
 func NewServer(cfg Config) *Server {
-	cfg.HeaderTimeout = cmp.Or(cfg.HeaderTimeout, defaultHeaderTimeout)
-	cfg.BodyTimeout = cmp.Or(cfg.BodyTimeout, defaultBodyTimeout)
-	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, defaultStallTimeout)
-	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, defaultWriteTimeout)
-	cfg.IdleTimeout = cmp.Or(cfg.IdleTimeout, defaultIdleTimeout)
+	cfg.Timeouts = cfg.Timeouts.withDefaults()
 	s := &Server{
-		cfg:     cfg,
-		peerLog: peerlog.New(cfg.Log),
-		mcp:     mcp.NewServer(cfg.Version, cfg.Log),
-		conns:   map[net.Conn]*conn{},
-		sources: admit.Sources{},
+		cfg:      cfg,
+		sessions: sessions{idle: cfg.Timeouts.Session},
+		peerLog:  peerlog.New(cfg.Log),
+		mcp:      mcp.NewServer(cfg.Version, cfg.Log),
+		conns:    map[net.Conn]*conn{},
+		sources:  admit.Sources{},
 	}
 	s.base, s.cut = context.WithCancelCause(context.Background())
 	return s
@@ -127,15 +139,11 @@ func (s *Server) Serve(l *transport.Listener, settings *policy.Listener) {
 	}()
 }
 
-// retireGrace is the time in which connections that a retired server keeps may make one more request. Without it, a
-// request that is on its way to an idle connection would be lost.
-const retireGrace = 2 * time.Second
-
 // Retire lets clients connect again, to another process: each answer has "Connection: close" or sends GOAWAY. After
 // a short time, at most drain, the server drains. It does not wait.
 func (s *Server) Retire(drain time.Duration) {
 	s.retired.Store(true)
-	time.AfterFunc(min(drain, retireGrace), s.Drain)
+	time.AfterFunc(min(drain, s.cfg.Timeouts.Retire), s.Drain)
 }
 
 // Drain lets connections finish their requests and accepts no more. Clients receive "Connection: close" or GOAWAY.

@@ -12,16 +12,16 @@ import (
 
 // Bounds of the sessions that clients keep.
 const (
-	MaxSessions  = 64               // of one principal
-	maxSessions  = 10_000           // of all principals
-	sessionIdle  = 10 * time.Minute // time without a request after which a session ends
-	sessionBytes = 128              // longest value of the header Hearth-Session
+	MaxSessions  = 64     // of one principal
+	maxSessions  = 10_000 // of all principals
+	sessionBytes = 128    // longest value of the header Hearth-Session
 )
 
 // sessions holds the sessions that clients keep beyond a request. Objects of mode "session" have an instance for each.
-// A token cannot be guessed, and is valid for its principal only. The zero value is empty. It is safe for concurrent
-// use.
+// A token cannot be guessed, and is valid for its principal only. It is safe for concurrent use.
 type sessions struct {
+	idle time.Duration // time without a request after which a session ends
+
 	mu     sync.Mutex // guards the fields below
 	open   map[string]*session
 	counts map[object.Principal]int
@@ -55,7 +55,7 @@ func (t *sessions) begin(d *dispatch.Dispatcher, owner object.Principal) (token 
 	token = rand.Text()
 	s := &session{owner: owner, session: d.NewSession()}
 	s.session.SetPrincipal(owner)
-	s.timer = time.AfterFunc(sessionIdle, func() { t.expire(token, s) })
+	s.timer = time.AfterFunc(t.idle, func() { t.expire(token, s) })
 	t.open[token] = s
 	t.counts[owner]++
 	return token, nil
@@ -85,7 +85,7 @@ func (t *sessions) exit(s *session) {
 		s.session.End()
 		return
 	}
-	s.timer.Reset(sessionIdle)
+	s.timer.Reset(t.idle)
 }
 
 // end ends a session. It reports false for an unknown token.

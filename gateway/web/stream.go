@@ -11,10 +11,6 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
-// Heartbeat is the time without an item after which a stream's answer gets a line without content. Proxies and clients
-// then keep the connection.
-const Heartbeat = 15 * time.Second
-
 // errEnded is the error of a stream whose client reads no more.
 var errEnded = errors.New("the client reads no more")
 
@@ -73,7 +69,8 @@ func (e *exchange) next(r *dispatch.Request, events bool) (object.Reply, error) 
 		reply, err := e.s.cfg.Dispatcher.Next(e.ctx, &r.Call, r.Stream)
 		done <- result{reply, err}
 	}()
-	beat := time.NewTicker(Heartbeat)
+	// Proxies and clients keep a connection on which something arrives.
+	beat := time.NewTicker(e.s.cfg.Timeouts.Heartbeat)
 	defer beat.Stop()
 	var failed error
 	for {
@@ -122,7 +119,7 @@ func (e *exchange) endStream(p *Problem, events bool) {
 
 // send writes a part of an answer. It waits until the client has room for it.
 func (e *exchange) send(b []byte) error {
-	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.WriteTimeout))
+	_ = e.control.SetWriteDeadline(time.Now().Add(e.s.cfg.Timeouts.Write))
 	if _, err := e.w.Write(b); err != nil {
 		return err
 	}

@@ -67,6 +67,13 @@ function Echo.expose:endless()
   local i = 0
   return hearth.stream(function() i = i + 1; return i end)
 end
+function Echo.expose:flood()
+  local item = ("x"):rep(100000)
+  return hearth.stream(function() return item end)
+end
+function Echo.expose:laborious()
+  return hearth.stream(function() local x = 0; for i = 1, 1e6 do x = x + i end; return x end)
+end
 function Echo.expose:nothing() end
 function Echo.expose:nan() return 0/0 end
 function Echo.expose:bytes() return hearth.bytes(string.char(255, 0)) end

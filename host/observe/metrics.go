@@ -70,6 +70,8 @@ func (o *Source) hostMetrics(e *exposition) {
 	e.family("hearth_connections", gauge, "Open connections, by authentication state.")
 	e.count(uint64(s.Connections-s.Unauthenticated), "state", "authenticated")
 	e.count(uint64(s.Unauthenticated), "state", "unauthenticated")
+	e.family("hearth_http_connections", gauge, "Open connections of HTTP clients; part of hearth_connections.")
+	e.count(uint64(s.HTTP))
 	e.family("hearth_connections_total", counter, "Accepted connections, rejected ones included.")
 	e.count(o.Usage.Accepted.Load())
 	e.family("hearth_connections_refused_total", counter,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hearthhost/hearth/audit"
 	"github.com/hearthhost/hearth/gateway/pyro"
+	"github.com/hearthhost/hearth/gateway/web"
 	"github.com/hearthhost/hearth/host/admit"
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/dispatch"
@@ -34,6 +35,7 @@ type Source struct {
 
 	Dispatcher *dispatch.Dispatcher
 	Gateway    *pyro.Server
+	Web        *web.Server
 	Usage      *usage.Registry
 	Shares     *admit.Shares
 	Audit      *audit.Log    // nil: no audit log

@@ -18,10 +18,13 @@ type Status struct {
 	Metrics   string    `json:"metrics,omitempty"` // host:port of the loopback listener, if there is one
 	Draining  bool      `json:"draining"`
 
-	Tenants         int `json:"tenants"`
-	Objects         int `json:"objects"`
-	Connections     int `json:"connections"`
-	Unauthenticated int `json:"unauthenticated"` // connections before the end of their handshake; part of Connections
+	Tenants     int `json:"tenants"`
+	Objects     int `json:"objects"`
+	Connections int `json:"connections"`
+	HTTP        int `json:"http_connections"` // of HTTP clients; part of Connections
+	// Unauthenticated counts connections before the end of their handshake, or before the first accepted request of an
+	// HTTP client. It is part of Connections.
+	Unauthenticated int `json:"unauthenticated"`
 	Streams         int `json:"streams"`
 
 	// AuditStalled is the age in seconds of an unfinished write of the audit log; 0 unless the disk hangs.
@@ -65,5 +68,9 @@ func (o *Source) Status() *Status {
 		return r.Path == o.PolicyFile
 	})
 	s.Connections, s.Unauthenticated, _ = o.Gateway.Connections()
+	http, unauthenticated := o.Web.Connections()
+	s.HTTP = http
+	s.Connections += http
+	s.Unauthenticated += unauthenticated
 	return s
 }

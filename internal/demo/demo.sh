@@ -32,6 +32,7 @@ run() {
 cp -R "$root/scripts" "$work/scripts"
 # Use the shipped policy on a free port.
 sed 's/127\.0\.0\.1:7766/127.0.0.1:0/' "$root/policy.hcl" >"$work/policy.hcl"
+printf '\nlistener "web" {\n  protocol = "http"\n  address  = "127.0.0.1:0"\n}\n' >>"$work/policy.hcl"
 cd "$work"
 
 title "access: the shipped policy.hcl has three tenants, four principals and tests"
@@ -55,6 +56,7 @@ serve() {
 	done
 	[ -s "$work/ready" ] || { echo "the daemon was not ready within 10 seconds" >&2; exit 1; }
 	at=$(grep -v '^unix:' "$work/ready" | head -n 1)
+	web=$(grep -v '^unix:' "$work/ready" | tail -n 1)
 	echo "listening on:"
 	cat "$work/ready"
 }
@@ -83,6 +85,13 @@ run call demo.counter add 5
 run call demo.counter add 3
 run call demo.greeter hello '"World"'
 run call demo.relay add 10
+
+if command -v curl >/dev/null; then
+	title "the same object over HTTP"
+	printf "\$ curl -s -H 'Content-Type: application/json' -d '[2]' http://%s/v1/objects/demo.counter/add\n" "$web"
+	curl -fsS -H 'Content-Type: application/json' -d '[2]' "http://$web/v1/objects/demo.counter/add"
+	echo
+fi
 
 title "an object calls others as itself, never as its caller: the clerk calls the till, and the till calls the ledger"
 printf '{"address": "%s", "channel": "hmac", "key": "clerk.key"}\n' "$at" >clerk.json

@@ -1187,6 +1187,7 @@ var edges = []edge{
 		may: []string{
 			"audit",
 			"gateway/pyro",
+			"gateway/web",
 			"host/admit",
 			"host/backend",
 			"host/dispatch",
