@@ -40,7 +40,7 @@ func (e *exchange) body(kind object.CallKind) ([]byte, error) {
 // maxBody returns the bound on the body of a request.
 func (e *exchange) maxBody() int { return e.s.cfg.Snapshot().Policy.MessageBytes() }
 
-// read returns the body of a request, of at most most bytes. The time limit of the body ends with success only: after an
+// read returns the body of a request, of at most most bytes. Its time limit ends with success only: after an
 // error, net/http reads a part of the rest, and must not wait for it.
 func (e *exchange) read(most int) (body []byte, err error) {
 	defer func() {

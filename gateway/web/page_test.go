@@ -110,7 +110,7 @@ forbid "no reset" {
 	}
 }
 
-// TestPageContent checks that a browser runs only the script of the page, whatever the texts of scripts contain.
+// TestPageContent checks that a browser runs only the script of the page, for any texts of scripts.
 func TestPageContent(t *testing.T) {
 	f := serve(t, "", rules)
 	a := f.do(t, "GET", "/", "")
