@@ -10,6 +10,7 @@ import (
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/condition"
 	"github.com/hearthhost/hearth/policy/problem"
+	"github.com/hearthhost/hearth/service/egress/rule"
 )
 
 // Definition is the content of a policy: the settings of the host, its principals, tenants and rules. A reader
@@ -38,8 +39,9 @@ type Definition struct {
 	// Key files for "hmac", "bearer" and "pyro4-hmac", in the order of the file.
 	Keys, BearerKeys, LegacyKeys []KeyFile
 
-	Secrets []Secret // secrets of all tenants, in the order of the file
-	Pins    []Plugin // plugins that may start, in the order of the file
+	Secrets []Secret      // secrets of all tenants, in the order of the file
+	Egress  []*rule.Block // egress blocks of all tenants, in the order of the file
+	Pins    []Plugin      // plugins that may start, in the order of the file
 
 	Enroll *Enroll // nil: enrolment is disabled
 	Audit  Audit

@@ -53,13 +53,14 @@ type KeyFile struct {
 	Where     string // position for messages: "policy.hcl:12"
 }
 
-// Secret is a secret block of a tenant: a value that some of its objects can read.
+// Secret is a secret block of a tenant: a value that some of its objects can read, or that egress blocks add to
+// requests.
 type Secret struct {
 	Tenant   object.Tenant
 	Name     string
 	Path     string      // absolute
 	Identity string      // absolute path of the age identities that decrypt the file; "": not encrypted
-	Objects  []object.ID // objects with access, in the order of the file; never empty
+	Objects  []object.ID // objects that can read it, in the order of the file; nil: only egress blocks use it
 	Where    string      // position of the file name, for messages: "policy.hcl:12:5"
 }
 
@@ -117,7 +118,7 @@ type TestResult struct {
 	Name      string           `json:"name"`
 	Where     string           `json:"where"` // "policy.hcl:40"
 	Principal object.Principal `json:"principal"`
-	Call      string           `json:"call"`
+	Call      string           `json:"call"` // method of an object, or a request: "GET https://example.com/"
 	Want      string           `json:"want"` // permit or deny
 	Got       string           `json:"got"`
 	Reason    string           `json:"reason"`

@@ -165,6 +165,21 @@ func (s *Secrets) Value(id object.ID, name string) (value string, ok bool) {
 	return "", false
 }
 
+// Injected returns a secret for the egress blocks of its tenant. It must not be passed to a script: an object may have
+// no access to it.
+func (s *Secrets) Injected(tenant object.Tenant, name string) (value string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.policy.Secrets {
+		sec := &s.policy.Secrets[i]
+		if sec.Tenant == tenant && sec.Name == name && len(s.policy.EgressUsing(sec)) > 0 {
+			value, ok = s.values[sec.Path]
+			return value, ok
+		}
+	}
+	return "", false
+}
+
 // Redact removes the secrets of a tenant from the first most bytes of a text, and returns these.
 func (s *Secrets) Redact(tenant object.Tenant, text string, most int) string {
 	s.mu.Lock()

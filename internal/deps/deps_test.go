@@ -187,6 +187,19 @@ var edges = []edge{
 			"object",
 			"policy/condition",
 			"policy/problem",
+			"service/egress/rule",
+		},
+	},
+	{
+		pkg: "policy/policyfile/egress",
+		why: "it reads one kind of block; the reader of files does the rest",
+		may: []string{
+			"object",
+			"policy",
+			"policy/problem",
+			"policy/syntax",
+			"service/egress/address",
+			"service/egress/rule",
 		},
 	},
 	{
@@ -220,6 +233,7 @@ var edges = []edge{
 			"policy",
 			"policy/condition",
 			"policy/policyfile/account",
+			"policy/policyfile/egress",
 			"policy/policyfile/endpoint",
 			"policy/policyfile/limits",
 			"policy/policyfile/plugin",
@@ -256,9 +270,11 @@ var edges = []edge{
 		pkg: "policy/analysis",
 		why: "it explains and compares policies; nothing that serves calls needs it",
 		may: []string{
+			"internal/bytesize",
 			"object",
 			"policy",
 			"policy/problem",
+			"service/egress/rule",
 		},
 	},
 	{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy"
+	"github.com/hearthhost/hearth/policy/policyfile/egress"
 	"github.com/hearthhost/hearth/policy/policyfile/plugin"
 	"github.com/hearthhost/hearth/policy/problem"
 	"github.com/hearthhost/hearth/policy/syntax"
@@ -51,6 +52,7 @@ func parse(name string, src []byte, base string, hostUID int,
 		labels:     map[[2]string]hcl.Range{},
 	}
 	r.plugins = plugin.New(&r.Reader, &r.def.Warnings)
+	r.egress = egress.New(&r.Reader)
 	start := hcl.Range{Filename: name, Start: hcl.InitialPos}
 	r.hostUID, r.hostErr = policy.CheckUID(hostUID)
 	if len(src) > maxFileBytes {
@@ -100,6 +102,7 @@ type reader struct {
 	ownerTenants []syntax.Element        // tenants that principals name; checked after tenants are read
 
 	plugins *plugin.Reader
+	egress  *egress.Reader
 
 	adminAt     hcl.Range // position of the address of the metrics
 	authorities []string  // files of the certificate authorities of listeners
@@ -107,6 +110,7 @@ type reader struct {
 	identity    string    // file of the host's age identities
 	identitySet bool      // the file sets identity, valid or not
 	grantees    []grantee // objects of secrets; checked after tenants are read
+	unread      []unreadSecret
 }
 
 // blockKinds are the blocks with names, in the order in which they are read: declarations before references.
@@ -165,6 +169,8 @@ func (r *reader) top(body *hclsyntax.Body) {
 			}
 			r.autoUIDs(a)
 			r.checkGrantees()
+			r.checkUnread()
+			r.egress.Check(r.def, r.CheckTenant)
 		case "group":
 			r.resolveGroups()
 		}

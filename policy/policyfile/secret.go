@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/object"
@@ -17,7 +18,6 @@ const maxSecrets = 64
 // secret reads a secret block of a tenant.
 func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	a := r.Block(b, "file", "age", "objects")
-	r.Require(b, a, "objects")
 	if len(b.Labels) != 1 || !object.ValidName(b.Labels[0]) {
 		r.Problems.Add(b.TypeRange, `write secret "name" { … }`,
 			"a secret must have one name, of letters, digits, '_' and '-'")
@@ -56,6 +56,9 @@ func (r *reader) secret(tenant object.Tenant, b *hclsyntax.Block) {
 	if text, at, ok := r.Text(a, kind); ok {
 		s.Path, s.Where = r.secretFile(syntax.Element{Text: text, At: at}, kind), r.Position(at)
 	}
+	if a["objects"] == nil {
+		r.unread = append(r.unread, unreadSecret{len(r.def.Secrets), b.TypeRange})
+	}
 	list, _ := r.Texts(a, "objects", "name the objects with access")
 	for _, e := range list {
 		r.grantees = append(r.grantees, grantee{tenant, e})
@@ -90,6 +93,22 @@ func (r *reader) secretFile(e syntax.Element, name string) string {
 type grantee struct {
 	tenant object.Tenant
 	syntax.Element
+}
+
+// unreadSecret is a secret that no object can read.
+type unreadSecret struct {
+	index int // in the secrets of the definition
+	at    hcl.Range
+}
+
+// checkUnread reports secrets without a use. It runs after all tenants are read.
+func (r *reader) checkUnread() {
+	for _, u := range r.unread {
+		if s := &r.def.Secrets[u.index]; len(r.def.EgressUsing(s)) == 0 {
+			r.Problems.Add(u.at, "add objects = … for the objects that read it, or use it in an egress block",
+				"secret %q of tenant %q has no use", s.Name, s.Tenant)
+		}
+	}
 }
 
 // checkGrantees checks the objects of secrets. It runs after all tenants are read.

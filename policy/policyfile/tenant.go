@@ -23,7 +23,8 @@ var layers = []string{"uid", "namespaces", "no-new-privs", "seccomp", "landlock"
 
 // tenant reads a tenant block.
 func (r *reader) tenant(name string, b *hclsyntax.Block) {
-	a := r.BlockWith(b, []string{"limits", "object", "secret", "plugin"}, "user", "uid", "isolation", "allow_missing",
+	a := r.BlockWith(b, []string{"limits", "object", "secret", "plugin", "egress"}, "user", "uid", "isolation",
+		"allow_missing",
 		"idle", "gate", "weight")
 	switch {
 	case object.Tenant(name) == object.HostTenant:
@@ -79,6 +80,7 @@ func (r *reader) tenant(name string, b *hclsyntax.Block) {
 	}
 	plugins := r.plugins.Read(object.Tenant(name), b, t.MemoryBytes)
 	r.def.Pins = append(r.def.Pins, plugins...)
+	r.def.Egress = append(r.def.Egress, r.egress.Read(object.Tenant(name), b)...)
 	all.Check(b.LabelRanges[0], len(plugins) > 0)
 	r.def.MaxArgumentBytes = max(r.def.MaxArgumentBytes, t.DefaultLimits.ArgumentBytes)
 	for _, l := range t.ObjectLimits {

@@ -2,6 +2,7 @@ package policyfile
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -12,9 +13,13 @@ import (
 
 // test reads a test block and runs it. It is read after all rules. A file with a failing test does not load.
 func (r *reader) test(name string, b *hclsyntax.Block) {
-	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "want", "channel", "auth", "gateway", "claims",
+	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "request", "egress", "want", "channel", "auth",
+		"gateway", "claims",
 		"address", "uid", "time")
-	r.Require(b, a, "principal", "call", "want")
+	r.Require(b, a, "principal", "want")
+	if (a["call"] == nil) == (a["request"] == nil) {
+		r.Problems.Add(b.TypeRange, "add call = … or request = …", "a test needs one of call and request")
+	}
 	t := policy.TestResult{Name: name, Where: r.Where(b.TypeRange)}
 	who, at, ok := r.Text(a, "principal")
 	if ok && r.groups[who] != nil {
@@ -32,6 +37,7 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 		r.Problems.Add(at, `write "permit" or "deny"`, "want: %q is not a decision", want)
 	}
 	query := r.query(a, b)
+	request := r.request(a, object.Principal(who))
 	if len(r.Problems) > 0 {
 		return // decisions of an invalid policy have no meaning
 	}
@@ -39,6 +45,10 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 		r.built = policy.New(*r.def)
 	}
 	d := r.built.DecideQuery(object.Principal(who), query, id, m)
+	if request != nil {
+		d = request()
+		call, _, _ = r.Text(a, "request")
+	}
 	t.Principal = object.Principal(who)
 	t.Call = call
 	t.Want = want
@@ -52,6 +62,33 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 			t.Name, t.Principal, t.Call, t.Got, t.Want, t.Reason)
 	}
 	r.def.Tests = append(r.def.Tests, t)
+}
+
+// request reads the outbound request of a test. The result decides about it; nil if the test has none.
+func (r *reader) request(a syntax.Attributes, who object.Principal) func() policy.Decision {
+	name, at, named := r.Text(a, "egress")
+	text, requestAt, ok := r.Text(a, "request")
+	if named && !ok {
+		r.Problems.Add(at, "", "egress needs a request")
+	}
+	if !ok {
+		return nil
+	}
+	for _, other := range policy.QueryNames {
+		if a[other] != nil {
+			r.Problems.Add(a[other].NameRange, "remove it", "a request does not depend on %s", other)
+		}
+	}
+	id, isObject := who.Object()
+	if !isObject {
+		r.Problems.Add(requestAt, `write principal = "object:<tenant>.<name>"`, "request: only objects send requests")
+	}
+	method, url, ok := strings.Cut(text, " ")
+	if !ok {
+		r.Problems.Add(requestAt, `write "POST https://api.example.com/v1/charges"`, "request: %q is not a request",
+			text)
+	}
+	return func() policy.Decision { return r.built.DecideRequest(id, name, method, url) }
 }
 
 // query reads the connection attributes and the time of a test.

@@ -19,22 +19,24 @@ import (
 
 // explained is a row of the answer: a decision, or the access of a principal.
 type explained struct {
-	Principal object.Principal    `json:"principal"`
-	Call      string              `json:"call,omitempty"`
-	Decision  analysis.Outcome    `json:"decision,omitempty"`
-	Reason    string              `json:"reason,omitempty"`
-	Depends   []string            `json:"conditions,omitempty"`
-	Limits    []string            `json:"limits,omitempty"`
-	Access    []analysis.Access   `json:"access,omitempty"`
-	Rules     []analysis.RuleInfo `json:"rules,omitempty"`
+	Principal object.Principal      `json:"principal"`
+	Call      string                `json:"call,omitempty"`
+	Decision  analysis.Outcome      `json:"decision,omitempty"`
+	Reason    string                `json:"reason,omitempty"`
+	Depends   []string              `json:"conditions,omitempty"`
+	Limits    []string              `json:"limits,omitempty"`
+	Access    []analysis.Access     `json:"access,omitempty"`
+	Rules     []analysis.RuleInfo   `json:"rules,omitempty"`
+	Egress    []analysis.EgressInfo `json:"egress,omitempty"`
 }
 
 // explainFlags are the flags of explain.
 type explainFlags struct {
 	policyflag.Flags
-	who   string
-	rules bool
-	given map[string]*string
+	who    string
+	rules  bool
+	egress bool
+	given  map[string]*string
 
 	claims []string // NAME=VALUE
 }
@@ -43,7 +45,7 @@ func newPolicyExplain() *cobra.Command {
 	f := explainFlags{given: map[string]*string{}}
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain PRINCIPAL [CALL] | --who CALL",
+		Use:   "explain PRINCIPAL [CALL] | --who CALL | --egress OBJECT [REQUEST]",
 		Short: "Explain a decision, list the access of a principal, or list the callers of a method",
 		Long: `Explain the decision about a call, written <tenant>.<name>.<method>, and name the rule. Without
 CALL, list the access of the principal: the objects of the scripts and plugins folders, each with
@@ -54,11 +56,16 @@ not listed is denied. With --rules, list the rules about the principal, with lim
 
 A decision that depends on conditions is shown as depends, with the conditions. --channel, --auth,
 --address, --uid and --time set attributes of the caller and the time, so that it is decided;
-attributes without a flag are unknown. A PRINCIPAL that the policy does not declare is an error.`,
+attributes without a flag are unknown. A PRINCIPAL that the policy does not declare is an error.
+
+With --egress, list the outbound HTTP requests that an object may send, with the places of its
+credentials, or explain the decision about one REQUEST.`,
 		Example: `  hearth policy explain alice acme.counter.add
   hearth policy explain alice acme.counter.add --channel tls --address 192.0.2.7
   hearth policy explain alice
-  hearth policy explain --who acme.counter.add`,
+  hearth policy explain --who acme.counter.add
+  hearth policy explain object:acme.billing --egress
+  hearth policy explain object:acme.billing --egress "GET https://api.example.com/v1/x"`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case f.who != "" && len(args) > 0:
@@ -67,6 +74,8 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 				return cli.Usagef("PRINCIPAL is missing")
 			case len(args) > 2:
 				return cli.Usagef("unexpected argument %q", args[2])
+			case f.egress && (f.rules || f.who != ""):
+				return cli.Usagef("--egress excludes --rules and --who")
 			case f.rules && len(args) != 1:
 				return cli.Usagef("--rules takes one PRINCIPAL and no call")
 			}
@@ -89,6 +98,10 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 			q := question{policy: p, given: given, decided: some}
 			var rows []explained
 			switch {
+			case f.egress:
+				if rows, err = q.egress(args); err != nil {
+					return err
+				}
 			case f.rules:
 				rows = q.rules(object.Principal(args[0]))
 			case len(args) == 1:
@@ -107,6 +120,8 @@ attributes without a flag are unknown. A PRINCIPAL that the policy does not decl
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.who, "who", "", "list the principals that may make this call")
+	fl.BoolVar(&f.egress, "egress", false,
+		"list the outbound requests of the object, or explain the decision about one")
 	fl.BoolVar(&f.rules, "rules", false, "list the rules about the principal instead of its access")
 	for name, usage := range map[string]string{
 		"channel": "decide for a caller on this channel: unix, tcp, tls or hmac",
@@ -230,6 +245,9 @@ func printExplained(w io.Writer, rows []explained, asJSON bool) error {
 				fmt.Fprintf(tw, "\t\t%s\n", line)
 			}
 			continue
+		}
+		for _, e := range r.Egress {
+			printEgress(tw, e)
 		}
 		for _, reach := range r.Access {
 			printReach(tw, reach)

@@ -149,7 +149,7 @@ func newPolicyDiff() *cobra.Command {
 		Long: `Show the principals, objects and methods about which two policy files decide differently: objects
 of the scripts folder of NEW, and a pattern that matches none of them as the pattern. "*" are all
 methods that no rule of the two files names. The exit code is 0 without a difference and 1 with one.
-Files whose tests fail are compared too.`,
+Files whose tests fail are compared too. Differences of egress blocks are listed by their terms.`,
 		Example: `  git show HEAD:policy.hcl > /tmp/old.hcl
   hearth policy diff /tmp/old.hcl policy.hcl`,
 		Args: cli.ExactArgs("OLD", "NEW"),
@@ -167,19 +167,24 @@ Files whose tests fail are compared too.`,
 			if err != nil {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v; only patterns are compared\n", err)
 			}
-			return printChanges(cmd.OutOrStdout(), analysis.Diff(both[0], both[1], ids), asJSON)
+			calls, egress := allChanges(both, ids)
+			return printChanges(cmd.OutOrStdout(), calls, egress, asJSON)
 		},
 	}
 	cli.JSONFlag(cmd, &asJSON)
 	return cmd
 }
 
-func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
+func printChanges(w io.Writer, changes []analysis.Change, egress []analysis.EgressChange, asJSON bool) error {
 	if asJSON {
-		if changes == nil {
-			changes = []analysis.Change{}
+		all := []any{}
+		for _, c := range changes {
+			all = append(all, c)
 		}
-		if err := display.JSON(w, changes); err != nil {
+		for _, c := range egress {
+			all = append(all, c)
+		}
+		if err := display.JSON(w, all); err != nil {
 			return err
 		}
 	} else {
@@ -188,11 +193,12 @@ func printChanges(w io.Writer, changes []analysis.Change, asJSON bool) error {
 				display.List(c.Principals), display.List(c.Objects), display.List(c.Methods))
 			fmt.Fprintf(w, "  - %s\n  + %s\n", explanationLine(c.Before), explanationLine(c.After))
 		}
-		if len(changes) == 0 {
+		printEgressChanges(w, egress)
+		if len(changes)+len(egress) == 0 {
 			fmt.Fprintln(w, "no decision differs")
 		}
 	}
-	if len(changes) > 0 {
+	if len(changes)+len(egress) > 0 {
 		return cli.ExitFailed
 	}
 	return nil
@@ -208,7 +214,10 @@ func newPolicyProve() *cobra.Command {
 target, and every method that rules distinguish, whether the principal can call an object of another
 tenant without a permit with crosses_tenants = true. Conditions count as true, except in forbid
 rules. The exit code is 1 if a principal can, with the rule. No host loads such a file; this command
-proves the same in another way.`,
+proves the same in another way.
+
+It also decides for every object and every egress block whether an object of another tenant can use
+or read a credential, and lists the secrets that no object can read.`,
 		Example: `  hearth policy prove
   hearth policy prove --json`,
 		Args: cli.ExactArgs(),
@@ -221,7 +230,7 @@ proves the same in another way.`,
 			if err != nil {
 				return err
 			}
-			return printProof(cmd.OutOrStdout(), analysis.Prove(p, ids), asJSON)
+			return printProof(cmd.OutOrStdout(), proved{analysis.Prove(p, ids), analysis.ProveEgress(p, ids)}, asJSON)
 		},
 	}
 	f.Add(cmd)
@@ -229,7 +238,7 @@ proves the same in another way.`,
 	return cmd
 }
 
-func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
+func printProof(w io.Writer, proof proved, asJSON bool) error {
 	if asJSON {
 		if err := display.JSON(w, proof); err != nil {
 			return err
@@ -248,8 +257,9 @@ func printProof(w io.Writer, proof analysis.Proof, asJSON bool) error {
 		} else {
 			fmt.Fprintf(w, "%s\n", display.Plural(len(proof.Counter), "counter-example"))
 		}
+		printEgressProof(w, proof.Egress)
 	}
-	if proof.Counter != nil {
+	if proof.Counter != nil || proof.Egress.Counter != nil {
 		return cli.ExitFailed
 	}
 	return nil

@@ -43,6 +43,7 @@ objects of its tenant that may read it:
     }
   }
 
+An egress block can add a secret to requests; without objects no script can read it then.
 With age = "secrets/smtp.age" instead of file, and identity = "keys/host.age" at the top of the
 policy, the file is encrypted. Values are never printed, and never read from the command line.`,
 		Example: `  hearth secret set smtp
@@ -81,7 +82,7 @@ another user.`,
   hearth secret set tls-key --file key.pem`,
 		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.find(args[0])
+			s, blocks, err := f.find(args[0])
 			if err != nil {
 				return err
 			}
@@ -89,7 +90,7 @@ another user.`,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: secret %s of tenant %s, for %s\n",
-				s.Path, s.Name, s.Tenant, display.List(s.Objects))
+				s.Path, s.Name, s.Tenant, users(s.Objects, blocks))
 			return nil
 		},
 	}
@@ -108,7 +109,7 @@ objects at the next call of hearth.secret, without a restart.`,
   pass show smtp | hearth secret rotate smtp --tenant acme`,
 		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := f.find(args[0])
+			s, blocks, err := f.find(args[0])
 			if err != nil {
 				return err
 			}
@@ -121,9 +122,15 @@ objects at the next call of hearth.secret, without a restart.`,
 			if err := f.write(cmd, s); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: hosts read it within a second, "+
-				"and %s at the next hearth.secret(%q)\n",
-				s.Path, display.List(s.Objects), s.Name)
+			var uses []string
+			if len(s.Objects) > 0 {
+				uses = append(uses, fmt.Sprintf("%s at the next hearth.secret(%q)", display.List(s.Objects), s.Name))
+			}
+			if len(blocks) > 0 {
+				uses = append(uses, "egress "+strings.Join(blocks, ", ")+" at the next request")
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: hosts read it within a second, and %s\n",
+				s.Path, strings.Join(uses, ", "))
 			return nil
 		},
 	}
@@ -131,31 +138,31 @@ objects at the next call of hearth.secret, without a restart.`,
 	return cmd
 }
 
-// find returns the policy's secret of a name.
-func (f *secretFlags) find(name string) (policy.Secret, error) {
+// find returns the policy's secret of a name, and the egress blocks that use it.
+func (f *secretFlags) find(name string) (policy.Secret, []string, error) {
 	p, from, err := f.LoadUntested() // a secret can be written before the rest of the policy is valid
 	if err != nil {
-		return policy.Secret{}, err
+		return policy.Secret{}, nil, err
 	}
 	found := slices.DeleteFunc(slices.Clone(p.Secrets), func(s policy.Secret) bool {
 		return s.Name != name || f.tenant != "" && s.Tenant != object.Tenant(f.tenant)
 	})
 	switch len(found) {
 	case 1:
-		return found[0], nil
+		return found[0], egressNames(p, &found[0]), nil
 	case 0:
 		tenant := f.tenant
 		if tenant == "" {
 			tenant = "…"
 		}
-		return policy.Secret{}, fmt.Errorf("%s has no such secret; add secret %q "+
+		return policy.Secret{}, nil, fmt.Errorf("%s has no such secret; add secret %q "+
 			"{ file = \"secrets/%s\", objects = [\"…\"] } on separate lines in tenant %q", from, name, name, tenant)
 	}
 	var tenants []string
 	for _, s := range found {
 		tenants = append(tenants, string(s.Tenant))
 	}
-	return policy.Secret{}, cli.Usagef("tenants %s have a secret %s; select one with --tenant",
+	return policy.Secret{}, nil, cli.Usagef("tenants %s have a secret %s; select one with --tenant",
 		strings.Join(tenants, ", "), name)
 }
 
@@ -199,7 +206,8 @@ func withoutLineEnd(b []byte) []byte {
 type listedSecret struct {
 	Tenant    object.Tenant `json:"tenant"`
 	Name      string        `json:"name"`
-	Objects   []object.ID   `json:"objects"`
+	Objects   []object.ID   `json:"objects"`          // that can read it
+	Egress    []string      `json:"egress,omitempty"` // blocks that add it to requests
 	File      string        `json:"file"`
 	Encrypted bool          `json:"encrypted"`
 	Written   *time.Time    `json:"written"` // null without a file
@@ -211,8 +219,8 @@ func newSecretList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the secrets of the policy, without their values",
-		Long: `List the secrets of the policy: name, tenant, the objects that may read it, the file and its age. The
-files are not opened.`,
+		Long: `List the secrets of the policy: name, tenant, the file and its age, the objects that may read it, and
+the egress blocks that add it to requests. The files are not opened.`,
 		Example: `  hearth secret list
   hearth secret list --json`,
 		Args: cli.ExactArgs(),
@@ -227,6 +235,7 @@ files are not opened.`,
 					Tenant:    s.Tenant,
 					Name:      s.Name,
 					Objects:   s.Objects,
+					Egress:    egressNames(p, &s),
 					File:      s.Path,
 					Encrypted: s.Identity != "",
 				}
@@ -244,12 +253,33 @@ files are not opened.`,
 	return cmd
 }
 
+// egressNames returns the names of the egress blocks that use a secret.
+func egressNames(p *policy.Policy, s *policy.Secret) []string {
+	var out []string
+	for _, b := range p.EgressUsing(s) {
+		out = append(out, b.Name)
+	}
+	return out
+}
+
+// users describes the objects that can read a secret, and the egress blocks that add it to requests.
+func users(objects []object.ID, egress []string) string {
+	var out []string
+	if len(objects) > 0 {
+		out = append(out, display.List(objects))
+	}
+	if len(egress) > 0 {
+		out = append(out, "egress "+strings.Join(egress, ", "))
+	}
+	return strings.Join(out, "; ")
+}
+
 func printSecrets(w io.Writer, rows []listedSecret, asJSON bool) error {
 	if asJSON {
 		return display.JSON(w, rows)
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "TENANT\tNAME\tFILE\tENCRYPTED\tAGE\tOBJECTS")
+	fmt.Fprintln(tw, "TENANT\tNAME\tFILE\tENCRYPTED\tAGE\tUSED BY")
 	for _, r := range rows {
 		age, encrypted := "missing; run hearth secret set "+r.Name, "no"
 		if r.Written != nil {
@@ -258,7 +288,8 @@ func printSecrets(w io.Writer, rows []listedSecret, asJSON bool) error {
 		if r.Encrypted {
 			encrypted = "age"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Tenant, r.Name, r.File, encrypted, age, display.List(r.Objects))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Tenant, r.Name, r.File, encrypted, age, users(r.Objects,
+			r.Egress))
 	}
 	return tw.Flush()
 }

@@ -161,6 +161,11 @@ func (r *Reader) CheckPaths(def *policy.Definition) {
 	for _, s := range def.Secrets {
 		private[s.Path], private[s.Identity] = "a secret", "the identity of secrets"
 	}
+	for _, b := range def.Egress {
+		if b.Cert != nil {
+			private[b.Cert.Key] = "a private key"
+		}
+	}
 	for _, l := range def.Listeners {
 		if l.TLS != nil {
 			private[l.TLS.Key] = "a private key"
