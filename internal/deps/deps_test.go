@@ -1905,6 +1905,7 @@ var doors = []struct {
 		at: []string{
 			"policy/condition",
 			"policy/policyfile",
+			"policy/policyfile/egress",
 			"policy/policyfile/endpoint",
 			"policy/policyfile/limits",
 			"policy/policyfile/plugin",

@@ -30,6 +30,9 @@ func TestExamplesHoldTogether(t *testing.T) {
 		for i, example := range block.FindAllString(string(text), -1) {
 			limits += strings.Count(example, "limits {")
 			for _, left := range []string{`(?m)^ *user += .*$`, `(?ms)^ *secret ".*?^ *\}$`, `(?m)^ *sha256 += .*$`} {
+				if strings.Contains(left, "secret") && strings.Contains(example, "${secret.") {
+					continue // an egress block uses it
+				}
 				example = regexp.MustCompile(left).ReplaceAllString(example, "")
 			}
 			example = regexp.MustCompile(`(plugin "[a-z]+" \{)`).ReplaceAllString(example, "$1\nunpinned = true")

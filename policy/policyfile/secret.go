@@ -101,12 +101,11 @@ type unreadSecret struct {
 	at    hcl.Range
 }
 
-// checkUnread reports secrets without a use. It runs after all tenants are read.
+// checkUnread reports secrets that neither an object nor an egress block uses. It runs after all tenants are read.
 func (r *reader) checkUnread() {
 	for _, u := range r.unread {
-		if s := &r.def.Secrets[u.index]; len(r.def.EgressUsing(s)) == 0 {
-			r.Problems.Add(u.at, "add objects = … for the objects that read it, or use it in an egress block",
-				"secret %q of tenant %q has no use", s.Name, s.Tenant)
+		if len(r.def.EgressUsing(&r.def.Secrets[u.index])) == 0 {
+			r.Problems.Add(u.at, "add objects = …", "a secret needs objects")
 		}
 	}
 }

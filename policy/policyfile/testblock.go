@@ -16,9 +16,13 @@ func (r *reader) test(name string, b *hclsyntax.Block) {
 	a := r.BlockWith(b, []string{"cert"}, "principal", "call", "request", "egress", "want", "channel", "auth",
 		"gateway", "claims",
 		"address", "uid", "time")
-	r.Require(b, a, "principal", "want")
-	if (a["call"] == nil) == (a["request"] == nil) {
-		r.Problems.Add(b.TypeRange, "add call = … or request = …", "a test needs one of call and request")
+	switch {
+	case a["request"] == nil:
+		r.Require(b, a, "principal", "call", "want")
+	case a["call"] != nil:
+		r.Problems.Add(a["request"].NameRange, "write two tests", "call and request exclude each other")
+	default:
+		r.Require(b, a, "principal", "want")
 	}
 	t := policy.TestResult{Name: name, Where: r.Where(b.TypeRange)}
 	who, at, ok := r.Text(a, "principal")

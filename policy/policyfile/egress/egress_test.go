@@ -153,7 +153,7 @@ func TestErrors(t *testing.T) {
 	}
 	twice := strings.Replace(block(), `egress "user"`, `egress "api"`, 1)
 	for src, text := range map[string]string{
-		head + "tenant \"acme\" {\n secret \"key\" { file = \"k\" }\n}": `secret "key" of tenant "acme" has no use`,
+		head + "tenant \"acme\" {\n secret \"key\" { file = \"k\" }\n}": "a secret needs objects",
 		twice: `already has an egress "api" at policy.hcl:`,
 		head + "tenant \"acme\" {\n egress {}\n}": "must have one name",
 	} {
@@ -184,6 +184,7 @@ func TestTests(t *testing.T) {
 		{test("GET https://api.example.com/v1/x", "permit", `channel = "tls"`), "does not depend"},
 		{strings.Replace(test("GET https://api.example.com/v1/x", "deny", ""), "object:acme.billing", "owner", 1),
 			"only objects"},
+		{test("GET https://api.example.com/v1/x", "permit", `call = "acme.billing.x"`), "exclude each other"},
 	} {
 		_, err := policyfile.Parse("policy.hcl", []byte(c.src), "/base", policytest.HostUID, policytest.Accounts)
 		if (err == nil) != (c.text == "") || err != nil && !strings.Contains(err.Error(), c.text) {
