@@ -2,7 +2,6 @@ package host
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/hearthhost/hearth/host/backend"
 	"github.com/hearthhost/hearth/host/builtin"
@@ -15,12 +14,7 @@ import (
 // CheckPolicy returns the errors of a policy under which [New] would fail. It does not check the user of the
 // process, keys and certificates.
 func CheckPolicy(p *policy.Policy) error {
-	var egress error
-	if len(p.Egress) > 0 {
-		egress = fmt.Errorf("%s: this version checks egress blocks and does not send requests; remove the block",
-			policy.EgressReason(p.Egress[0]))
-	}
-	return errors.Join(backend.CheckPolicy(p), folder.Check(p), egress)
+	return errors.Join(backend.CheckPolicy(p), folder.Check(p))
 }
 
 // CheckEnroll returns an error if a principal cannot be enrolled under a policy.

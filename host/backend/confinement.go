@@ -24,7 +24,7 @@ func Confinement(t *policy.TenantSettings) confine.Spec {
 	}
 }
 
-// CheckPolicy rejects settings that no confinement can apply, before any process starts.
+// CheckPolicy rejects settings that no confinement can apply and blocks without an effect, before any process starts.
 func CheckPolicy(p *policy.Policy) error {
 	var errs []error
 	for _, name := range p.Tenants {
@@ -33,6 +33,10 @@ func CheckPolicy(p *policy.Policy) error {
 		if err := spec.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("tenant %q: %w", name, err))
 		}
+	}
+	if len(p.Egress) > 0 {
+		errs = append(errs, fmt.Errorf("%s: this version checks egress blocks and does not send requests; remove the block",
+			policy.EgressReason(p.Egress[0])))
 	}
 	return errors.Join(append(errs, checkPlugins(p)...)...)
 }
