@@ -37,7 +37,7 @@ func CheckPolicy(p *policy.Policy) error {
 	if len(p.Egress) > 0 {
 		errs = append(errs,
 			fmt.Errorf("%s: this version checks egress blocks and does not send requests; remove the block",
-			policy.EgressReason(p.Egress[0])))
+				policy.EgressReason(p.Egress[0])))
 	}
 	return errors.Join(append(errs, checkPlugins(p)...)...)
 }
