@@ -73,6 +73,10 @@ type Once struct {
 	Sum [32]byte // SHA-256 of the call's member, format and payload
 	// New means that the caller cannot have sent the call before: a stored reply is that of another call.
 	New bool
+	// Retry means that a call that failed is executed again when it is repeated: only the reply of a call without an
+	// exception is stored.
+	Retry bool
+	Keep  time.Duration // time for which the reply is stored; 0: a day
 }
 
 // NewOnce returns the identity of a call with an idempotency key. Calls are equal if their member, format and payload

@@ -44,6 +44,8 @@ type Request struct {
 	ResetResult func()
 	// Once makes the call store its reply with its writes: the caller may send the call again. It requires Reply.
 	Once bool
+	// Retry makes a call of Once that raises an exception store nothing: it is executed again when it is repeated.
+	Retry bool
 	// Reply returns the value in Result, encoded, at most max bytes. ok is false for a longer one.
 	Reply func(max int) (doc []byte, ok bool)
 	// Classes has the class names of the caller. nil supports Python's most frequent exceptions.
@@ -115,7 +117,9 @@ func (s *State) commit(out Outcome, err error) (Outcome, error) {
 			return Outcome{}, object.Errorf(object.CodeInvalid,
 				"a call with an idempotency key cannot return an item stream; it was executed in part")
 		}
-		s.answer(&out)
+		if !out.Exception || !s.req.Retry {
+			s.answer(&out)
+		}
 	}
 	if err := s.flush(); err != nil {
 		return Outcome{}, err

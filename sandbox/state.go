@@ -120,7 +120,7 @@ func (p *Program) emptyState() *State {
 		Encode:    s.enc,
 		Last:      func(L *lua.Thread) bool { return s.last && L.Last() },
 		Running:   s.running,
-		Once:      func() bool { return s.req != nil && s.req.Once },
+		Once:      func() bool { return s.req != nil && s.req.Once && !s.req.Retry },
 	})
 	s.proxies = proxy.New(proxy.Config{
 		From:     p.id,

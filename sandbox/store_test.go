@@ -404,7 +404,7 @@ return { first = run, second = run }`))
 // them. Before another object is called, it is committed that the call has begun.
 func TestOnce(t *testing.T) {
 	s, st := storeState(t, "single", boxSource+"function Box.expose:large(...) return ('x'):rep(70000) end")
-	once := func(method string, args ...any) (Outcome, error) {
+	once := func(retry bool, method string, args ...any) (Outcome, error) {
 		t.Helper()
 		enc := codec.ByID(codec.JSON).NewEncoder(nil)
 		return s.Call(t.Context(), &Request{
@@ -416,6 +416,7 @@ func TestOnce(t *testing.T) {
 			Result:      enc,
 			ResetResult: func() { enc.Reset(nil) },
 			Once:        true,
+			Retry:       retry,
 			Reply: func(max int) ([]byte, bool) {
 				doc, err := enc.Document()
 				return doc, err == nil && len(doc) <= max
@@ -424,17 +425,22 @@ func TestOnce(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		method string
+		retry  bool
 		args   []any
 		want   []store.Answer
 		writes int
 	}{
-		{"add", []any{"n"}, []store.Answer{{State: store.Done, Payload: []byte("1")}}, 1},
-		{"fail", nil, []store.Answer{{State: store.Done, Exception: true}}, 0},
-		{"large", nil, []store.Answer{{State: store.Dropped}}, 0},
-		{"effect", []any{"n"}, []store.Answer{{State: store.Begun}, {State: store.Done, Payload: []byte("null")}}, 2},
+		{"add", false, []any{"n"}, []store.Answer{{State: store.Done, Payload: []byte("1")}}, 1},
+		{"fail", false, nil, []store.Answer{{State: store.Done, Exception: true}}, 0},
+		{"large", false, nil, []store.Answer{{State: store.Dropped}}, 0},
+		{"effect", false, []any{"n"},
+			[]store.Answer{{State: store.Begun}, {State: store.Done, Payload: []byte("null")}}, 2},
+		// A call that is executed again after a failure stores the reply of its success only.
+		{"add", true, []any{"n"}, []store.Answer{{State: store.Done, Payload: []byte("2")}}, 1},
+		{"fail", true, nil, nil, 0},
 	} {
-		st.commits, st.key = nil, tc.method
-		if _, err := once(tc.method, tc.args...); err != nil {
+		st.commits, st.key = nil, fmt.Sprint(tc.method, tc.retry)
+		if _, err := once(tc.retry, tc.method, tc.args...); err != nil {
 			t.Errorf("%s: %v", tc.method, err)
 		}
 		writes := 0
@@ -457,11 +463,17 @@ func TestOnce(t *testing.T) {
 			t.Errorf("%s: %d writes, want %d", tc.method, writes, tc.writes)
 		}
 	}
-	if _, err := once("items"); object.CodeOf(err) != object.CodeInvalid {
+	// Its writes before a call of another object are committed without an answer.
+	st.commits, st.key = nil, "effect again"
+	if _, err := once(true, "effect", "n"); err != nil || len(st.commits) != 2 || st.commits[0].Answer != nil ||
+		st.commits[1].Answer == nil || st.commits[1].Answer.State != store.Done {
+		t.Errorf("an effect: %+v, %v", st.commits, err)
+	}
+	if _, err := once(false, "items"); object.CodeOf(err) != object.CodeInvalid {
 		t.Errorf("a stream: %v", err)
 	}
 	st.commits = nil
-	if _, err := once("fail", "n"); object.CodeOf(err) != object.CodeInvalid || len(st.commits) != 0 {
+	if _, err := once(false, "fail", "n"); object.CodeOf(err) != object.CodeInvalid || len(st.commits) != 0 {
 		t.Errorf("wrong arguments: %v, %d commits", err, len(st.commits))
 	}
 	other, _ := storeState(t, "call", boxSource)

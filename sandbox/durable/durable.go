@@ -43,7 +43,7 @@ type Config struct {
 	Meter     *budget.Meter
 	Build     *convert.Builder // reads values; free while Lua runs
 	Encode    *convert.Encoder // writes values; free while Lua runs
-	// Once reports whether the running call is executed at most once.
+	// Once reports whether the running call is executed at most once, also if it fails.
 	Once func() bool
 	// Last reports whether the results of the native function that runs in L are those of the running call.
 	Last func(L *lua.Thread) bool

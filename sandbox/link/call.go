@@ -25,7 +25,7 @@ func (e *Encoder) PutCallHead(c *object.Call) {
 	}
 	e.Bool(c.Oneway)
 	e.Bool(c.Traceback)
-	e.Bool(c.Once != nil)
+	e.Byte(onceMode(c.Once))
 	e.Text(string(c.Caller.Principal))
 	e.Text(string(c.Caller.Tenant))
 	e.Text(c.Caller.Peer.Auth)
@@ -66,10 +66,7 @@ func (d *Decoder) CallFields(c *object.Call) {
 	}
 	c.Oneway = d.Bool()
 	c.Traceback = d.Bool()
-	c.Once = nil
-	if d.Bool() {
-		c.Once = &once
-	}
+	c.Once = d.once()
 	c.Caller.Principal = object.Intern(d.Bytes(), c.Caller.Principal)
 	c.Caller.Tenant = object.Intern(d.Bytes(), c.Caller.Tenant)
 	c.Caller.Peer.Auth = object.Intern(d.Bytes(), c.Caller.Peer.Auth)
@@ -95,8 +92,37 @@ func (d *Decoder) CallFields(c *object.Call) {
 	c.Payload = d.Raw()
 }
 
-// once marks a call that is executed at most once. The host keeps its key.
-var once object.Once
+// Modes of calls that are executed at most once. The host keeps their keys.
+const (
+	notOnce   = 0
+	onceOnly  = 1
+	onceRetry = 2
+)
+
+// onceMode returns the mode of a call.
+func onceMode(o *object.Once) byte {
+	switch {
+	case o == nil:
+		return notOnce
+	case o.Retry:
+		return onceRetry
+	}
+	return onceOnly
+}
+
+// onceCall and retriedCall mark calls that are executed at most once.
+var onceCall, retriedCall = object.Once{}, object.Once{Retry: true}
+
+// once reads the mode of a call.
+func (d *Decoder) once() *object.Once {
+	switch d.Byte() {
+	case notOnce:
+		return nil
+	case onceRetry:
+		return &retriedCall
+	}
+	return &onceCall
+}
 
 // endpoint reads the address that the peer used. It keeps a former equal one.
 func (d *Decoder) endpoint(p *object.Peer) {

@@ -5,6 +5,7 @@
 package storecall
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -115,7 +116,7 @@ func (s *service) batch(from hostcall.From, d *link.Decoder) (*store.Batch, erro
 		return nil, fmt.Errorf("%w: an answer of a call without idempotency key", hostcall.ErrProtocol)
 	default:
 		b.Answer.Call = store.CallKey{Principal: from.Caller.Principal, Key: from.Once.Key}
-		b.Answer.Sum, b.Answer.TTL = from.Once.Sum, store.AnswerTTL
+		b.Answer.Sum, b.Answer.TTL = from.Once.Sum, cmp.Or(from.Once.Keep, store.AnswerTTL)
 	}
 	if err := b.Check(); err != nil {
 		return nil, err

@@ -1,8 +1,11 @@
 package storecall_test
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/sandbox/hostcall"
@@ -126,5 +129,33 @@ func TestAnswers(t *testing.T) {
 		if _, found, err := answers.Answer(t.Context(), c); found || err == nil {
 			t.Errorf("%+v: %v, %v", c.Once, found, err)
 		}
+	}
+}
+
+// keeper records for how long answers are kept.
+type keeper struct {
+	memory.Engine
+	kept []time.Duration
+}
+
+// Commit implements [store.Engine].
+func (k *keeper) Commit(ctx context.Context, b *store.Batch) (store.Result, error) {
+	k.kept = append(k.kept, b.Answer.TTL)
+	return k.Engine.Commit(ctx, b)
+}
+
+// TestKeep: a call can require that its answer is kept for another time than a day.
+func TestKeep(t *testing.T) {
+	engine := new(keeper)
+	s := storecall.New(engine, func(object.ID) store.Limits { return store.Limits{} })
+	for i, keep := range []time.Duration{0, time.Hour} {
+		from := hostcall.From{Object: "acme.a", Once: &object.Once{Key: string(rune('a' + i)), Keep: keep}}
+		payload := commit("1", &store.Answer{State: store.Done})
+		if _, err := s.Handle(t.Context(), from, link.StoreCommit, payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []time.Duration{store.AnswerTTL, time.Hour}; !slices.Equal(engine.kept, want) {
+		t.Errorf("kept for %v, want %v", engine.kept, want)
 	}
 }

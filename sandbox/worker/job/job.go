@@ -198,7 +198,7 @@ func (j *Job) request(f format) {
 	j.format = f
 	r.Kind, r.Method, r.Batch = c.Kind, c.Method, c.Batch
 	r.Caller, r.Corr, r.Traceback = c.Caller, c.Corr, c.Traceback
-	r.Once, r.Reply = c.Once != nil, j.stored
+	r.Once, r.Retry, r.Reply = c.Once != nil, c.Once != nil && c.Once.Retry, j.stored
 	r.Location, r.Annotations = c.Caller.Peer.Endpoint.Location(), c.Annotations
 	r.Handshake, r.Blob = nil, nil
 	if c.Caller.Handshake != nil {
