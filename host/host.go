@@ -187,6 +187,9 @@ func (h *Host) compose() (err error) {
 			Store: func() *credential.Store { return h.current.Load().Credentials },
 			Log:   cfg.Log,
 		},
+		Secret: func(t object.Tenant, name string) (string, bool) {
+			return h.current.Secrets().ForHost(t, name)
+		},
 		Version: cfg.Version,
 		Log:     cfg.Log,
 		Life:    h.life,

@@ -50,6 +50,11 @@ func (d *Definition) DecideRequest(id object.ID, name, method, url string) Decis
 // EgressReason describes a block for messages and the audit log: `policy.hcl:14 egress "stripe"`.
 func EgressReason(b *rule.Block) string { return b.Where + " egress \"" + b.Name + "\"" }
 
+// HostUses reports whether an egress block or a webhook uses a secret.
+func (d *Definition) HostUses(s *Secret) bool {
+	return len(d.EgressUsing(s)) > 0 || len(d.WebhooksUsing(s)) > 0
+}
+
 // EgressUsing returns the egress blocks that use a secret.
 func (d *Definition) EgressUsing(s *Secret) []*rule.Block {
 	var out []*rule.Block

@@ -43,6 +43,8 @@ type Definition struct {
 	Egress  []*rule.Block // egress blocks of all tenants, in the order of the file
 	Pins    []Plugin      // plugins that may start, in the order of the file
 
+	Webhooks []Webhook // in the order of the file
+
 	Enroll *Enroll // nil: enrolment is disabled
 	Audit  Audit
 	Admin  Admin
@@ -129,10 +131,10 @@ func CheckUID(uid int) (uint32, error) {
 	return uint32(uid), nil
 }
 
-// Principal returns the principal of a peer: the one that declares its kernel-verified user id, or the one that its
-// verified certificate or token matches. It returns object.Anonymous for other peers, and for a certificate or a token
-// that matches two principals. Peers with a key are identified by the key files, see Keys. An identified principal
-// still needs permits.
+// Principal returns the principal of a peer: the one that declares its kernel-verified user id, the one that its
+// verified certificate or token matches, or that of its webhook. It returns object.Anonymous for other peers, and for a
+// certificate or a token that matches two principals. Peers with a key are identified by the key files, see Keys. An
+// identified principal still needs permits.
 func (p *Policy) Principal(peer object.Peer) object.Principal {
 	switch {
 	case peer.Auth == object.AuthPeer:
@@ -141,6 +143,8 @@ func (p *Policy) Principal(peer object.Peer) object.Principal {
 		}
 	case peer.Auth == object.AuthCert && peer.Cert != nil:
 		return only(p.Certs, func(r *CertRule) (object.Principal, bool) { return r.Principal, r.Match(peer.Cert) })
+	case peer.Auth == object.AuthWebhook && p.Webhook(peer.Key) != nil:
+		return object.Webhook(peer.Key)
 	case peer.Auth == object.AuthOIDC && peer.Claims != nil:
 		return only(p.Tokens, func(r *TokenRule) (object.Principal, bool) { return r.Principal, r.Match(peer.Claims) })
 	}
@@ -199,7 +203,7 @@ func (d *Definition) OwnerTenant(who object.Principal) object.Tenant {
 }
 
 // ValidPrincipal reports whether a principal can exist under the policy: declared, anonymous, or the principal of an
-// object.
+// object. Webhooks are declared by their blocks.
 func (p *Policy) ValidPrincipal(who object.Principal) bool {
 	_, isObject := who.Object()
 	_, declared := slices.BinarySearch(p.Declared, who)

@@ -53,14 +53,14 @@ type KeyFile struct {
 	Where     string // position for messages: "policy.hcl:12"
 }
 
-// Secret is a secret block of a tenant: a value that some of its objects can read, or that egress blocks add to
-// requests.
+// Secret is a secret block of a tenant: a value that some of its objects can read, that egress blocks add to requests,
+// or that proves the requests of webhooks.
 type Secret struct {
 	Tenant   object.Tenant
 	Name     string
 	Path     string      // absolute
 	Identity string      // absolute path of the age identities that decrypt the file; "": not encrypted
-	Objects  []object.ID // objects that can read it, in the order of the file; nil: only egress blocks use it
+	Objects  []object.ID // objects that can read it, in the order of the file; nil: only the host uses it
 	Where    string      // position of the file name, for messages: "policy.hcl:12:5"
 }
 

@@ -464,7 +464,7 @@ func TestOnce(t *testing.T) {
 		}
 	}
 	// Its writes before a call of another object are committed without an answer.
-	st.commits, st.key = nil, "effect again"
+	st.commits, st.key = nil, "effect-again"
 	if _, err := once(true, "effect", "n"); err != nil || len(st.commits) != 2 || st.commits[0].Answer != nil ||
 		st.commits[1].Answer == nil || st.commits[1].Answer.State != store.Done {
 		t.Errorf("an effect: %+v, %v", st.commits, err)

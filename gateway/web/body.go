@@ -62,6 +62,11 @@ func (e *exchange) read(most int) (body []byte, err error) {
 		_, err := io.ReadFull(in, out)
 		return out, bodyError(err)
 	}
+	return e.readGrowing(in, most)
+}
+
+// readGrowing returns a body of at most most bytes. Its buffer grows with the bytes that have arrived.
+func (e *exchange) readGrowing(in io.Reader, most int) ([]byte, error) {
 	var out []byte
 	for {
 		if len(out) == cap(out) {

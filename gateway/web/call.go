@@ -17,6 +17,9 @@ import (
 	"github.com/hearthhost/hearth/object"
 )
 
+// errQuery refuses a request with a query.
+var errQuery = invalid("no path takes a query: arguments are in the body, and credentials in the header Authorization")
+
 // route serves a request of an identified caller.
 func (e *exchange) route(path []string) {
 	if e.l.settings.HTTP.PyroPaths && len(path) > 0 && path[0] == pyroPath {
@@ -24,8 +27,7 @@ func (e *exchange) route(path []string) {
 		return
 	}
 	if e.r.URL.RawQuery != "" || e.r.URL.ForceQuery {
-		e.problem(http.StatusBadRequest, invalid("no path takes a query: arguments are in the body, and credentials "+
-			"in the header Authorization"))
+		e.problem(http.StatusBadRequest, errQuery)
 		return
 	}
 	if len(path) == 0 {

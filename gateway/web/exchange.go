@@ -60,24 +60,32 @@ func (l *listener) handle(w http.ResponseWriter, r *http.Request) {
 	if handled {
 		return
 	}
-	if !e.authenticate() {
-		return
-	}
 	e.ctx, e.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer e.cancel(nil)
 	stop := context.AfterFunc(r.Context(), e.gone)
 	defer stop()
+	serve := func() { e.route(path) }
+	if name, ok := e.webhookName(path); ok {
+		event := e.verify(name)
+		if event == nil {
+			return
+		}
+		serve = func() { e.deliver(event) }
+	} else if !e.authenticate() {
+		return
+	}
 	share, err := c.enter(e.caller.Principal, l.s.cfg.Snapshot().Policy, e)
 	if err != nil {
 		e.refuseConnection(err)
 		return
 	}
-	e.share, e.held.Account = share, share.Bytes
+	e.share = share
+	e.held.Transfer(share.Bytes)
 	defer func() {
 		e.held.Release()
 		c.exit(e.caller.Principal, e)
 	}()
-	e.route(path)
+	serve()
 }
 
 // gone cancels the calls of a request whose connection has ended.

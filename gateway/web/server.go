@@ -80,10 +80,12 @@ type Config struct {
 	Shares        *admit.Shares
 	Usage         *usage.Registry
 	Authenticator Authenticator // nil: a request with credentials is refused
-	Version       string        // of the host, for clients of the Model Context Protocol
-	Log           *slog.Logger
-	Life          context.Context // ends when the host drains
-	Timeouts      Timeouts
+	// Secret returns a secret of a tenant by its name. nil: requests of webhooks are refused.
+	Secret   func(t object.Tenant, name string) (value string, ok bool)
+	Version  string // of the host, for clients of the Model Context Protocol
+	Log      *slog.Logger
+	Life     context.Context // ends when the host drains
+	Timeouts Timeouts
 }
 
 // Server serves the connections of HTTP clients. It is safe for concurrent use.

@@ -33,7 +33,7 @@ tenant "acme" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v, ok := s.Injected("acme", "stripe"); !ok || v != "a secret value" {
+	if v, ok := s.ForHost("acme", "stripe"); !ok || v != "a secret value" {
 		t.Errorf("the host gets %q, %t", v, ok)
 	}
 	for _, id := range []object.ID{"acme.billing", "acme.billing:alice", "rival.billing"} {
@@ -46,10 +46,10 @@ tenant "acme" {
 			t.Errorf("the worker gets the secret for %s", id)
 		}
 	}
-	if _, ok := s.Injected("rival", "stripe"); ok {
+	if _, ok := s.ForHost("rival", "stripe"); ok {
 		t.Error("another tenant's block gets the secret")
 	}
-	if _, ok := s.Injected("acme", "readable"); ok {
+	if _, ok := s.ForHost("acme", "readable"); ok {
 		t.Error("a secret that no block uses is injected")
 	}
 	if got := s.Redact("acme", "log a secret value", 100); got != "log [secret stripe]" {

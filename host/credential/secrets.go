@@ -165,14 +165,14 @@ func (s *Secrets) Value(id object.ID, name string) (value string, ok bool) {
 	return "", false
 }
 
-// Injected returns a secret for the egress blocks of its tenant. It must not be passed to a script: an object may have
-// no access to it.
-func (s *Secrets) Injected(tenant object.Tenant, name string) (value string, ok bool) {
+// ForHost returns a secret that egress blocks or webhooks of its tenant use. It must not be passed to a script: an
+// object may have no access to it.
+func (s *Secrets) ForHost(tenant object.Tenant, name string) (value string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.policy.Secrets {
 		sec := &s.policy.Secrets[i]
-		if sec.Tenant == tenant && sec.Name == name && len(s.policy.EgressUsing(sec)) > 0 {
+		if sec.Tenant == tenant && sec.Name == name && s.policy.HostUses(sec) {
 			value, ok = s.values[sec.Path]
 			return value, ok
 		}

@@ -172,6 +172,9 @@ func (c *checkup) tenant(
 			for _, text := range about.Warnings {
 				c.add(fault.Fault{Err: errors.New(text), Warning: true})
 			}
+			for _, err := range advice.Webhooks(cfg.Policy, about) {
+				c.add(fault.Fault{Err: err})
+			}
 			continue
 		}
 		var wrong *script.LoadError

@@ -995,6 +995,15 @@ var edges = []edge{
 		},
 	},
 	{
+		pkg: "gateway/webhook",
+		why: "it verifies requests and makes arguments; package web reads the requests and makes the calls",
+		may: []string{
+			"codec",
+			"codec/web",
+			"policy",
+		},
+	},
+	{
 		pkg: "gateway/web",
 		why: "a gateway turns requests into requests of the dispatcher; it calls no backend and decodes no arguments" +
 			". The paths of Pyro's gateway have texts as arguments, which it writes in Pyro's format",
@@ -1006,6 +1015,7 @@ var edges = []edge{
 			"gateway/mcp",
 			"gateway/web/openapi",
 			"gateway/web/page",
+			"gateway/webhook",
 			"host/admit",
 			"host/dispatch",
 			"host/snapshot",
@@ -1143,6 +1153,7 @@ var edges = []edge{
 		may: []string{
 			"host/credential",
 			"internal/cgroup",
+			"object",
 			"policy",
 			"transport",
 		},

@@ -82,6 +82,9 @@ func (r *reader) CheckPrincipal(e syntax.Element, attribute string) {
 	}
 	slices.Sort(names)
 	hint := problem.Near(e.Text, names)
+	if name, ok := object.Principal(e.Text).Webhook(); ok && hint == "" {
+		hint = fmt.Sprintf("declare it: webhook %q { … }", name)
+	}
 	if hint == "" {
 		hint = fmt.Sprintf("declare it: principal %q { user = \"…\" }", e.Text)
 	}

@@ -111,10 +111,11 @@ type reader struct {
 	identitySet bool      // the file sets identity, valid or not
 	grantees    []grantee // objects of secrets; checked after tenants are read
 	unread      []unreadSecret
+	webhooks    []hcl.Range // positions of the names of webhooks
 }
 
 // blockKinds are the blocks with names, in the order in which they are read: declarations before references.
-var blockKinds = []string{"listener", "principal", "tenant", "group", "permit", "forbid", "limit", "test"}
+var blockKinds = []string{"listener", "principal", "tenant", "webhook", "group", "permit", "forbid", "limit", "test"}
 
 // top reads the whole file.
 func (r *reader) top(body *hclsyntax.Body) {
@@ -132,6 +133,7 @@ func (r *reader) top(body *hclsyntax.Body) {
 		"listener":  r.listener,
 		"principal": r.principal,
 		"tenant":    r.tenant,
+		"webhook":   r.webhook,
 		"group":     r.group,
 		"permit":    r.permit,
 		"forbid":    r.forbid,
@@ -169,14 +171,16 @@ func (r *reader) top(body *hclsyntax.Body) {
 			}
 			r.autoUIDs(a)
 			r.checkGrantees()
-			r.checkUnread()
 			r.egress.Check(r.def, r.CheckTenant)
+		case "webhook":
+			r.checkUnread()
 		case "group":
 			r.resolveGroups()
 		}
 	}
 	r.plugins.CheckPaths(r.def)
 	r.adminClash()
+	r.checkWebhooks()
 	slices.Sort(r.def.Tenants)
 }
 

@@ -23,8 +23,8 @@ func (r *reader) principal(name string, b *hclsyntax.Block) {
 	case who == object.Anonymous:
 		r.Problems.Add(at, "", "%q is the principal of unidentified callers and cannot be declared", name)
 	case isWebhook(who):
-		r.Problems.Add(at, "use it in permits without a declaration",
-			"%q is the principal of a webhook, and cannot be declared", name)
+		r.Problems.Add(at, "declare it by a block webhook \"name\" { … }",
+			"%q is the principal of a webhook", name)
 	case isObject:
 		r.Problems.Add(at, "use it in permits without a declaration",
 			"%q is the principal of an object, and cannot be declared", name)

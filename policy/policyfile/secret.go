@@ -101,11 +101,12 @@ type unreadSecret struct {
 	at    hcl.Range
 }
 
-// checkUnread reports secrets that neither an object nor an egress block uses. It runs after all tenants are read.
+// checkUnread reports secrets that nothing uses. It runs after all tenants and webhooks are read.
 func (r *reader) checkUnread() {
 	for _, u := range r.unread {
-		if len(r.def.EgressUsing(&r.def.Secrets[u.index])) == 0 {
-			r.Problems.Add(u.at, "add objects = …", "a secret needs objects")
+		if s := &r.def.Secrets[u.index]; !r.def.HostUses(s) {
+			r.Problems.Add(u.at, "add objects = …, or name it in an egress block or a webhook",
+				"a secret needs objects: no object, egress block or webhook uses secret %q", s.Name)
 		}
 	}
 }

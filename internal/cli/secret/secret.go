@@ -82,7 +82,7 @@ another user.`,
   hearth secret set tls-key --file key.pem`,
 		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, blocks, err := f.find(args[0])
+			s, used, err := f.find(args[0])
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ another user.`,
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: secret %s of tenant %s, for %s\n",
-				s.Path, s.Name, s.Tenant, users(s.Objects, blocks))
+				s.Path, s.Name, s.Tenant, used)
 			return nil
 		},
 	}
@@ -109,7 +109,7 @@ objects at the next call of hearth.secret, without a restart.`,
   pass show smtp | hearth secret rotate smtp --tenant acme`,
 		Args: cli.ExactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, blocks, err := f.find(args[0])
+			s, used, err := f.find(args[0])
 			if err != nil {
 				return err
 			}
@@ -126,8 +126,11 @@ objects at the next call of hearth.secret, without a restart.`,
 			if len(s.Objects) > 0 {
 				uses = append(uses, fmt.Sprintf("%s at the next hearth.secret(%q)", display.List(s.Objects), s.Name))
 			}
-			if len(blocks) > 0 {
-				uses = append(uses, "egress "+strings.Join(blocks, ", ")+" at the next request")
+			if len(used.Egress) > 0 {
+				uses = append(uses, "egress "+strings.Join(used.Egress, ", ")+" at the next request")
+			}
+			if len(used.Webhooks) > 0 {
+				uses = append(uses, "webhook "+strings.Join(used.Webhooks, ", ")+" at the next request")
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "wrote %s: hosts read it within a second, and %s\n",
 				s.Path, strings.Join(uses, ", "))
@@ -138,31 +141,31 @@ objects at the next call of hearth.secret, without a restart.`,
 	return cmd
 }
 
-// find returns the policy's secret of a name, and the egress blocks that use it.
-func (f *secretFlags) find(name string) (policy.Secret, []string, error) {
+// find returns the policy's secret of a name, and what uses it.
+func (f *secretFlags) find(name string) (policy.Secret, users, error) {
 	p, from, err := f.LoadUntested() // a secret can be written before the rest of the policy is valid
 	if err != nil {
-		return policy.Secret{}, nil, err
+		return policy.Secret{}, users{}, err
 	}
 	found := slices.DeleteFunc(slices.Clone(p.Secrets), func(s policy.Secret) bool {
 		return s.Name != name || f.tenant != "" && s.Tenant != object.Tenant(f.tenant)
 	})
 	switch len(found) {
 	case 1:
-		return found[0], egressNames(p, &found[0]), nil
+		return found[0], usersOf(p, &found[0]), nil
 	case 0:
 		tenant := f.tenant
 		if tenant == "" {
 			tenant = "…"
 		}
-		return policy.Secret{}, nil, fmt.Errorf("%s has no such secret; add secret %q "+
+		return policy.Secret{}, users{}, fmt.Errorf("%s has no such secret; add secret %q "+
 			"{ file = \"secrets/%s\", objects = [\"…\"] } on separate lines in tenant %q", from, name, name, tenant)
 	}
 	var tenants []string
 	for _, s := range found {
 		tenants = append(tenants, string(s.Tenant))
 	}
-	return policy.Secret{}, nil, cli.Usagef("tenants %s have a secret %s; select one with --tenant",
+	return policy.Secret{}, users{}, cli.Usagef("tenants %s have a secret %s; select one with --tenant",
 		strings.Join(tenants, ", "), name)
 }
 
@@ -204,13 +207,12 @@ func withoutLineEnd(b []byte) []byte {
 
 // listedSecret is a row of hearth secret list.
 type listedSecret struct {
-	Tenant    object.Tenant `json:"tenant"`
-	Name      string        `json:"name"`
-	Objects   []object.ID   `json:"objects"`          // that can read it
-	Egress    []string      `json:"egress,omitempty"` // blocks that add it to requests
-	File      string        `json:"file"`
-	Encrypted bool          `json:"encrypted"`
-	Written   *time.Time    `json:"written"` // null without a file
+	Tenant object.Tenant `json:"tenant"`
+	Name   string        `json:"name"`
+	users
+	File      string     `json:"file"`
+	Encrypted bool       `json:"encrypted"`
+	Written   *time.Time `json:"written"` // null without a file
 }
 
 func newSecretList() *cobra.Command {
@@ -234,8 +236,7 @@ the egress blocks that add it to requests. The files are not opened.`,
 				row := listedSecret{
 					Tenant:    s.Tenant,
 					Name:      s.Name,
-					Objects:   s.Objects,
-					Egress:    egressNames(p, &s),
+					users:     usersOf(p, &s),
 					File:      s.Path,
 					Encrypted: s.Identity != "",
 				}
@@ -253,23 +254,31 @@ the egress blocks that add it to requests. The files are not opened.`,
 	return cmd
 }
 
-// egressNames returns the names of the egress blocks that use a secret.
-func egressNames(p *policy.Policy, s *policy.Secret) []string {
-	var out []string
-	for _, b := range p.EgressUsing(s) {
-		out = append(out, b.Name)
-	}
-	return out
+// users are what uses a secret.
+type users struct {
+	Objects  []object.ID `json:"objects"`            // that can read it
+	Egress   []string    `json:"egress,omitempty"`   // blocks that add it to requests
+	Webhooks []string    `json:"webhooks,omitempty"` // blocks whose requests it proves
 }
 
-// users describes the objects that can read a secret, and the egress blocks that add it to requests.
-func users(objects []object.ID, egress []string) string {
-	var out []string
-	if len(objects) > 0 {
-		out = append(out, display.List(objects))
+func usersOf(p *policy.Policy, s *policy.Secret) users {
+	u := users{Objects: s.Objects, Webhooks: p.WebhooksUsing(s)}
+	for _, b := range p.EgressUsing(s) {
+		u.Egress = append(u.Egress, b.Name)
 	}
-	if len(egress) > 0 {
-		out = append(out, "egress "+strings.Join(egress, ", "))
+	return u
+}
+
+func (u users) String() string {
+	var out []string
+	if len(u.Objects) > 0 {
+		out = append(out, display.List(u.Objects))
+	}
+	if len(u.Egress) > 0 {
+		out = append(out, "egress "+strings.Join(u.Egress, ", "))
+	}
+	if len(u.Webhooks) > 0 {
+		out = append(out, "webhook "+strings.Join(u.Webhooks, ", "))
 	}
 	return strings.Join(out, "; ")
 }
@@ -288,8 +297,7 @@ func printSecrets(w io.Writer, rows []listedSecret, asJSON bool) error {
 		if r.Encrypted {
 			encrypted = "age"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Tenant, r.Name, r.File, encrypted, age, users(r.Objects,
-			r.Egress))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Tenant, r.Name, r.File, encrypted, age, r.users)
 	}
 	return tw.Flush()
 }
