@@ -34,8 +34,19 @@ type HTTP struct {
 	Hosts []string // accepted hosts in lower case, with or without a port; nil: this machine's names
 	CORS  []string // origins whose pages may make requests, "https://app.example.org"; nil: none
 	MCP   bool     // serves the Model Context Protocol at /mcp
+
+	// Expose has the objects whose members are tools of the Model Context Protocol; nil: all.
+	Expose []Pattern
+	// Origin is the origin under which clients reach the listener through a proxy, "https://hearth.example.org";
+	// "": the header Host is that of the listener itself.
+	Origin string
 	// PyroPaths serves the paths of Pyro's own HTTP gateway, below /pyro/.
 	PyroPaths bool
+}
+
+// Exposes reports whether the members of an object are tools of the Model Context Protocol. It permits no call.
+func (h *HTTP) Exposes(id object.ID) bool {
+	return h.MCP && (h.Expose == nil || covers(h.Expose, id.Family()))
 }
 
 // TLS is a listener's tls block. All paths are absolute.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,6 +132,8 @@ type issuerKey struct {
 	t   *testing.T
 	key *ecdsa.PrivateKey
 	url string
+
+	more atomic.Value // an http.Handler of other requests than those of keys
 }
 
 func newIssuer(t *testing.T) (k *issuerKey, url string) {
@@ -147,6 +150,11 @@ func newIssuer(t *testing.T) (k *issuerKey, url string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b64 := base64.RawURLEncoding.EncodeToString
 		var doc any = map[string]string{"issuer": k.url, "jwks_uri": k.url + "/keys"}
+		if more, ok := k.more.Load().(http.Handler); ok && r.URL.Path != "/keys" &&
+			r.URL.Path != "/.well-known/openid-configuration" {
+			more.ServeHTTP(w, r)
+			return
+		}
 		if r.URL.Path == "/keys" {
 			doc = map[string]any{"keys": []map[string]string{
 				{"kty": "EC", "crv": "P-256", "kid": "k", "x": b64(point[1:33]), "y": b64(point[33:])}}}

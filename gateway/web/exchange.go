@@ -60,6 +60,9 @@ func (l *listener) handle(w http.ResponseWriter, r *http.Request) {
 	if handled {
 		return
 	}
+	if e.serveMetadata(path) {
+		return
+	}
 	e.ctx, e.cancel = context.WithCancelCause(context.WithoutCancel(r.Context()))
 	defer e.cancel(nil)
 	stop := context.AfterFunc(r.Context(), e.gone)
@@ -190,7 +193,7 @@ func (e *exchange) challenge(err error) {
 	}](err); ok {
 		value = refused.Challenge()
 	}
-	e.w.Header().Set("WWW-Authenticate", value)
+	e.w.Header().Set("WWW-Authenticate", value+e.resourceParameter())
 }
 
 // refuseConnection answers a request of a principal that has too many connections, and closes the connection.

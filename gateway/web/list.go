@@ -32,11 +32,21 @@ const maxCallableBytes = 4 << 20
 // decided under the policy in force. Objects that cannot be described are omitted. most bounds the objects, and
 // maxCallableBytes their descriptions.
 func (s *Server) Callable(ctx context.Context, caller object.Caller, most int) []*object.Description {
+	return s.callable(ctx, caller, most, func(object.ID) bool { return true })
+}
+
+// callable is Callable for the objects of a filter.
+func (s *Server) callable(
+	ctx context.Context, caller object.Caller, most int, filter func(object.ID) bool,
+) []*object.Description {
 	var out []*object.Description
 	left := maxCallableBytes
 	for _, id := range s.visible(caller) {
 		if len(out) == most || ctx.Err() != nil {
 			break
+		}
+		if !filter(id) {
+			continue
 		}
 		about, err := s.cfg.Dispatcher.Describe(ctx, &caller, id)
 		if err != nil {

@@ -50,7 +50,7 @@ type agent struct {
 
 // Objects returns the descriptions of the objects that the caller may call.
 func (a *agent) Objects(ctx context.Context, most int) ([]*object.Description, error) {
-	all := a.e.s.Callable(ctx, a.e.caller, most)
+	all := a.e.s.callable(ctx, a.e.caller, most, a.e.l.settings.HTTP.Exposes)
 	for i := range all {
 		all[i] = ofFamily(all[i])
 	}
@@ -67,6 +67,9 @@ func ofFamily(about *object.Description) *object.Description {
 // Describe returns the description of an object, under the id of its listing. An object that is not visible leaves no
 // record: the name of an attribute's tool can also be that of a method of another object.
 func (a *agent) Describe(ctx context.Context, id object.ID) (*object.Description, error) {
+	if !a.e.l.settings.HTTP.Exposes(id) {
+		return nil, dispatch.ErrUnknown
+	}
 	snap := a.e.s.cfg.Snapshot()
 	if _, keyed := snap.Routes.Listed(id.WithKey(object.AnyKey)); keyed {
 		id = id.WithKey(object.AnyKey)

@@ -32,6 +32,11 @@ func readHTTP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local b
 				r.Problems.Add(attr.NameRange, `add protocol = "http"`, "%s is a setting of protocol \"http\"", name)
 			}
 		}
+		for _, inner := range b.Body.Blocks {
+			if inner.Type == "mcp" && (!ok || protocol == "pyro") {
+				r.Problems.Add(inner.TypeRange, `add protocol = "http"`, "mcp is a setting of protocol \"http\"")
+			}
+		}
 		return nil
 	}
 	out := &policy.HTTP{}
@@ -53,6 +58,7 @@ func readHTTP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local b
 		}
 	}
 	out.MCP, _ = r.Flag(a, "mcp")
+	readMCP(r, a, b, out)
 	out.PyroPaths, _ = r.Flag(a, "pyro_paths")
 	if local {
 		return out
@@ -70,6 +76,40 @@ func readHTTP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, local b
 			"a listener with protocol \"http\" for other machines must set hosts")
 	}
 	return out
+}
+
+// readMCP reads the mcp block of a listener.
+func readMCP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, out *policy.HTTP) {
+	found := a["mcp"] != nil
+	for _, inner := range b.Body.Blocks {
+		if inner.Type != "mcp" {
+			continue
+		}
+		if found {
+			r.Problems.Add(inner.TypeRange, "", "a listener has mcp = true, or one mcp block")
+		}
+		found, out.MCP = true, true
+		settings := r.Block(inner, "expose", "origin")
+		r.Unnamed(inner)
+		list, _ := r.Texts(settings, "expose", "omit it for all objects that a caller may call")
+		for _, e := range list {
+			p, err := policy.ParsePattern(e.Text)
+			switch {
+			case err != nil:
+				r.Problems.Add(e.At, err.Error(), "expose: %q is not a pattern of object ids", e.Text)
+			case strings.Contains(e.Text, ":"):
+				r.Problems.Add(e.At, "write the id without a key", "expose: %q has a key; tools are of all keys", e.Text)
+			}
+			out.Expose = append(out.Expose, p)
+		}
+		if s, at, ok := r.Text(settings, "origin"); ok {
+			out.Origin = s
+			if hint := checkOrigin(s); hint != "" || !strings.HasPrefix(s, "https://") {
+				r.Problems.Add(at, `write the origin that clients use: "https://hearth.example.org"`,
+					"origin: %q is not an https origin", s)
+			}
+		}
+	}
 }
 
 // parseHost returns a host in the form in which headers are compared. hint is "" for a valid one.

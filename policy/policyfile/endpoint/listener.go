@@ -23,7 +23,7 @@ import (
 
 // Listener reads a listener block. others are the listeners that are read before.
 func Listener(r *syntax.Reader, name string, b *hclsyntax.Block, others []policy.Listener) policy.Listener {
-	a := r.BlockWith(b, []string{"tls"}, append([]string{"address", "identify", "plain"}, httpAttributes...)...)
+	a := r.BlockWith(b, []string{"tls", "mcp"}, append([]string{"address", "identify", "plain"}, httpAttributes...)...)
 	r.Require(b, a, "address")
 	l := policy.Listener{Name: name, Where: r.Where(b.TypeRange)}
 	local := true
