@@ -39,6 +39,7 @@ func TestResourceMetadata(t *testing.T) {
 	key.more.Store(http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/.well-known/oauth-authorization-server":
+			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(map[string]any{
 				"issuer":                           issued,
 				"authorization_endpoint":           issued + "/authorize",
@@ -57,8 +58,8 @@ func TestResourceMetadata(t *testing.T) {
 	})))
 	f := serve(t, "identify = [\"oidc\"]\nmcp { expose = [\"acme.counter\"] }", oidcRules(issued, "tools"))
 	for path, resource := range map[string]string{"": f.url, "/mcp": f.url + "/mcp"} {
-		doc, err := oauthex.GetProtectedResourceMetadata(t.Context(), f.url+"/.well-known/oauth-protected-resource"+path,
-			resource, http.DefaultClient)
+		at := f.url + "/.well-known/oauth-protected-resource" + path
+		doc, err := oauthex.GetProtectedResourceMetadata(t.Context(), at, resource, http.DefaultClient)
 		if err != nil || !slices.Equal(doc.AuthorizationServers, []string{issued}) {
 			t.Errorf("metadata %s: %+v, %v", path, doc, err)
 		}

@@ -141,7 +141,7 @@ objects at the next call of hearth.secret, without a restart.`,
 	return cmd
 }
 
-// find returns the policy's secret of a name, and what uses it.
+// find returns the policy's secret of a name, and its users.
 func (f *secretFlags) find(name string) (policy.Secret, users, error) {
 	p, from, err := f.LoadUntested() // a secret can be written before the rest of the policy is valid
 	if err != nil {
@@ -254,7 +254,7 @@ the egress blocks that add it to requests. The files are not opened.`,
 	return cmd
 }
 
-// users are what uses a secret.
+// users are the parts of a policy that use a secret.
 type users struct {
 	Objects  []object.ID `json:"objects"`            // that can read it
 	Egress   []string    `json:"egress,omitempty"`   // blocks that add it to requests

@@ -98,7 +98,8 @@ func readMCP(r *syntax.Reader, a syntax.Attributes, b *hclsyntax.Block, out *pol
 			case err != nil:
 				r.Problems.Add(e.At, err.Error(), "expose: %q is not a pattern of object ids", e.Text)
 			case strings.Contains(e.Text, ":"):
-				r.Problems.Add(e.At, "write the id without a key", "expose: %q has a key; tools are of all keys", e.Text)
+				r.Problems.Add(e.At, "write the id without a key", "expose: %q has a key: tools are of all keys",
+					e.Text)
 			}
 			out.Expose = append(out.Expose, p)
 		}
