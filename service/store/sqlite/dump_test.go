@@ -215,3 +215,26 @@ func TestCheckCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestPurgedAnswer: a batch over the quota removes expired answers, and the one that it replaces is counted once.
+func TestPurgedAnswer(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	e := newEngine(t, sqlite.Config{Clock: func() time.Time { return now }})
+	answer := func(key string, size int) *store.Batch {
+		b := put("acme.a", "k", "1")
+		b.Limits = store.Limits{ObjectBytes: 4000}
+		b.Answer = &store.Answer{
+			Call:    store.CallKey{Principal: "p", Key: key},
+			State:   store.Done,
+			Payload: make([]byte, size),
+			TTL:     time.Millisecond,
+		}
+		return b
+	}
+	commit(t, e, answer("same", 1000), answer("other", 2000))
+	now = now.Add(2 * time.Millisecond) // the writer itself does not look for expired answers yet
+	commit(t, e, answer("same", 2500))
+	if damage, err := e.Check(t.Context(), "acme"); err != nil || damage != nil {
+		t.Errorf("Check() = %q, %v", damage, err)
+	}
+}

@@ -252,6 +252,7 @@ type plan struct {
 	integers []int64
 
 	bytes, keys, answers int64 // changes of the usage
+	former               int64 // bytes of the answer that the batch replaces; 0: none
 }
 
 func (p *plan) row(key string) (*row, error) {
@@ -328,29 +329,43 @@ func (p *plan) checkAnswer() (failed, err error) {
 	if a == nil {
 		return nil, nil
 	}
-	var sum []byte
-	var state, length, expires int64
-	found := false
-	err = p.t.seen.Each(func(row []driver.Value) error {
-		found = true
-		return Scan(row, &sum, &state, &length, &expires)
-	}, string(p.b.Object), string(a.Call.Principal), a.Call.Key)
+	old, err := p.readAnswer()
 	switch {
 	case err != nil:
 		return nil, err
-	case !found:
+	case old.bytes == 0:
 		if p.usage.answers >= store.MaxAnswers {
 			return store.TooManyAnswers(p.b.Object), nil
 		}
 		p.answers++
-	case !store.Expired(expires, p.t.now) &&
-		(store.AnswerState(state) != store.Begun || string(sum) != string(a.Sum[:])):
+	case !store.Expired(old.expires, p.t.now) && (old.state != store.Begun || string(old.sum) != string(a.Sum[:])):
 		return store.Repeated(a.Call), nil
 	default:
-		p.bytes -= answerBytes(string(a.Call.Principal), a.Call.Key, length)
+		p.former = old.bytes
+		p.bytes -= p.former
 	}
 	p.bytes += a.Bytes()
 	return nil, nil
+}
+
+// answer is an answer in the file.
+type answer struct {
+	sum     []byte
+	state   store.AnswerState
+	expires int64
+	bytes   int64 // that it takes, 0 if there is none
+}
+
+// readAnswer returns the answer of the batch's call as it is in the file.
+func (p *plan) readAnswer() (out answer, err error) {
+	principal, key := string(p.b.Answer.Call.Principal), p.b.Answer.Call.Key
+	err = p.t.seen.Each(func(row []driver.Value) error {
+		var state, length int64
+		err := Scan(row, &out.sum, &state, &length, &out.expires)
+		out.state, out.bytes = store.AnswerState(state), answerBytes(principal, key, length)
+		return err
+	}, string(p.b.Object), principal, key)
+	return out, err
 }
 
 func answerBytes(principal, key string, reply int64) int64 {
@@ -380,6 +395,14 @@ func (p *plan) checkQuota() (failed, err error) {
 			p.bytes += r.stored
 			p.keys++
 			r.had, r.stored = false, 0
+		}
+	}
+	if p.former > 0 { // and the answer that it replaces
+		if old, err := p.readAnswer(); err != nil {
+			return nil, err
+		} else if old.bytes == 0 {
+			p.bytes += p.former
+			p.answers++
 		}
 	}
 	return quota(), nil
