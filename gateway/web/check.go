@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
@@ -30,6 +31,10 @@ func (e *exchange) checkRequest() (path []string, handled bool) {
 			invalid("the body needs a Content-Length; Transfer-Encoding is not accepted"))
 		return nil, true
 	}
+	if !validLength(r) {
+		e.problem(http.StatusBadRequest, invalid("the Content-Length is not the length of the body"))
+		return nil, true
+	}
 	if !e.validHost() {
 		e.problem(http.StatusMisdirectedRequest, invalid("the header Host does not name this listener; "+
 			"the setting hosts of the listener lists its names"))
@@ -48,6 +53,16 @@ func (e *exchange) checkRequest() (path []string, handled bool) {
 		return nil, true
 	}
 	return path, false
+}
+
+// validLength reports whether a request has one Content-Length at most, which net/http uses. In HTTP/2, net/http ignores
+// a length of a request without a body, and all lengths but the first.
+//
+// Source: RFC 9113, section 8.1.1.
+func validLength(r *http.Request) bool {
+	values := r.Header.Values("Content-Length")
+	return r.ProtoMajor < 2 || len(values) == 0 ||
+		len(values) == 1 && values[0] == strconv.FormatInt(r.ContentLength, 10)
 }
 
 // invalid returns an error of a request.

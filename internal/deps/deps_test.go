@@ -2031,7 +2031,7 @@ var doors = []struct {
 	},
 	{
 		module: "golang.org/x/net",
-		why:    "a test reads the page of a listener as browsers do",
+		why:    "tests read the page of a listener as browsers do, and write frames of HTTP/2",
 		at: []string{
 			"gateway/web",
 		},
