@@ -21,6 +21,7 @@ const (
 	maxTokenLife   = time.Hour
 	tokenMargin    = 10 * time.Second // a token is not used shortly before its end
 	defaultExpires = 60 * time.Second // of a token without expires_in
+	maxLast        = 8                // tokens that are replaced in responses: a server may return a former one
 )
 
 // tokens gets and keeps the token of a block. Safe for concurrent use; requests that need a token wait for one fetch.
@@ -30,7 +31,8 @@ type tokens struct {
 	value string
 	until time.Time
 	from  *secrets    // with which it was fetched
-	marks *redact.Set // all tokens so far
+	last  []string    // the latest tokens, at most maxLast
+	marks *redact.Set // of last
 }
 
 func newTokens() *tokens {
@@ -61,8 +63,18 @@ func (t *tokens) get(ctx context.Context, x *exchange) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.value, t.until, t.from = value, p.client.now().Add(life), s
-	t.marks = t.marks.With(p.block.Name+" token", value)
+	t.markLocked(p.block.Name+" token", value)
 	return value, nil
+}
+
+// markLocked adds a token to those that redact replaces.
+func (t *tokens) markLocked(name, value string) {
+	t.last = append(t.last, value)
+	t.last = t.last[max(0, len(t.last)-maxLast):]
+	t.marks = nil
+	for _, v := range t.last {
+		t.marks = t.marks.With(name, v)
+	}
 }
 
 func (t *tokens) valid(now time.Time, s *secrets) (string, bool) {
@@ -78,7 +90,7 @@ func (t *tokens) drop() {
 	t.value = ""
 }
 
-// redact replaces the tokens so far in a text.
+// redact replaces the latest tokens in a text.
 func (t *tokens) redact(text string) string {
 	t.mu.Lock()
 	marks := t.marks
