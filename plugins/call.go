@@ -132,6 +132,8 @@ func (pr *process) checkOnce(c *object.Call, d *object.Description) error {
 	switch {
 	case c.Once == nil:
 		return nil
+	case c.Once.Retry: // the SDKs store exceptions
+		return object.Errorf(object.CodeInvalid, "%s is a plugin: webhooks call scripts only; not executed", c.ID)
 	case !pr.supports.once:
 		return object.Errorf(object.CodeInvalid,
 			"%s does not take calls with an idempotency key: build it with a newer SDK; not executed", c.ID)

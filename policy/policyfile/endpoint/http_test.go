@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hearthhost/hearth/object"
 	"github.com/hearthhost/hearth/policy/policyfile"
 	"github.com/hearthhost/hearth/policy/policytest"
 )
@@ -58,5 +59,42 @@ func TestHTTPProblems(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+// TestMCPBlock reads mcp blocks of listeners.
+func TestMCPBlock(t *testing.T) {
+	t.Parallel()
+	const head = "tenant \"acme\" {}\nlistener \"web\" {\nprotocol = \"http\"\naddress = \"127.0.0.1:8080\"\n"
+	p := policytest.Parse(t, head+"mcp {\nexpose = [\"acme.shop.*\", \"acme.box\"]\norigin = \"https://h.example\"\n}\n}")
+	h := p.Listeners[0].HTTP
+	if !h.MCP || h.Origin != "https://h.example" {
+		t.Errorf("%+v", h)
+	}
+	for id, want := range map[object.ID]bool{
+		"acme.box": true, "acme.box:key": true, "acme.shop.cart:*": true, "acme.till": false, "other.box": false,
+	} {
+		if got := h.Exposes(id); got != want {
+			t.Errorf("Exposes(%s) = %v", id, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"mcp {}\nmcp {}":                    "mcp = true, or one mcp block",
+		"mcp = true\nmcp {}":                "mcp = true, or one mcp block",
+		"mcp { expose = [\"acme.box:k\"] }": "has a key",
+		"mcp { expose = [\"acme\"] }":       "is not a pattern",
+		"mcp { expose = [] }":               "the list is empty",
+		"mcp { origin = \"http://a\" }":     "is not an https origin",
+		"mcp { origin = \"https://a/b\" }":  "is not an https origin",
+		"mcp { tools = [] }":                "no attribute",
+	} {
+		_, err := policyfile.Parse("policy.hcl", []byte(head+text+"\n}"), "/", 1, nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	text := "listener \"l\" {\naddress = \"127.0.0.1:1\"\nmcp {}\n}"
+	if _, err := policyfile.Parse("policy.hcl", []byte(text), "/", 1, nil); err == nil {
+		t.Error("a listener of Pyro clients has an mcp block")
 	}
 }
