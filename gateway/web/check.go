@@ -55,8 +55,8 @@ func (e *exchange) checkRequest() (path []string, handled bool) {
 	return path, false
 }
 
-// validLength reports whether a request has one Content-Length at most, which net/http uses. In HTTP/2, net/http ignores
-// a length of a request without a body, and all lengths but the first.
+// validLength reports whether a request has one Content-Length at most, which net/http uses. In HTTP/2, net/http
+// ignores a length of a request without a body, and all lengths but the first.
 //
 // Source: RFC 9113, section 8.1.1.
 func validLength(r *http.Request) bool {

@@ -29,8 +29,8 @@ type watched struct {
 	pings     chan uint64
 }
 
-// next receives from calls, pings and the like, whose messages have then arrived. Their bytes are counted as sent: those
-// that are counted later would end the silence of the worker.
+// next receives from calls, pings and the like, whose messages have then arrived. Their bytes are counted as sent:
+// those that are counted later would end the silence of the worker.
 func (w *watched) next(from <-chan uint64) uint64 {
 	id := <-from
 	for w.p.out.Waiting() { // the test ends by its own limit if this hangs

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// TestLatestTokens: the latest tokens are replaced in responses, and an issuer of many tokens does not make the list grow.
+// TestLatestTokens: the latest tokens are replaced in responses, and an issuer of many tokens does not make the list
+// grow.
 func TestLatestTokens(t *testing.T) {
 	x := newTokens()
 	for i := range 3 * maxLast {

@@ -353,7 +353,7 @@ type answer struct {
 	sum     []byte
 	state   store.AnswerState
 	expires int64
-	bytes   int64 // that it takes, 0 if there is none
+	bytes   int64 // in the file, 0 without an answer
 }
 
 // readAnswer returns the answer of the batch's call as it is in the file.
