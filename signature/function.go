@@ -274,6 +274,18 @@ func (f *Function) Types() []*Type {
 	return all
 }
 
+// ArgumentCount describes a number of arguments, for messages: "2 arguments".
+func ArgumentCount(n int) string {
+	switch n {
+	case 0:
+		return "no arguments"
+	case 1:
+		return "1 argument"
+	default:
+		return fmt.Sprintf("%d arguments", n)
+	}
+}
+
 // String returns the signature, for example "(k: integer, note?: string): integer".
 func (f *Function) String() string {
 	var parts []string

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hearthhost/hearth/object"
+	"github.com/hearthhost/hearth/signature"
 )
 
 // mismatch is an argument that does not fit. The text names the argument, such as "order.items[2]: expected integer,
@@ -29,7 +30,7 @@ func refused(method string, m mismatch) error {
 func (f *function) bind(args []any, kwargs Kwargs) ([]reflect.Value, error) {
 	params := f.sig.Params
 	if len(args) > len(params) && f.sig.Variadic == nil {
-		return nil, mismatchf("takes %s, got %d", plural(len(params)), len(args))
+		return nil, mismatchf("takes %s, got %d", signature.ArgumentCount(len(params)), len(args))
 	}
 	values, rest, err := f.place(args, kwargs)
 	if err != nil {
@@ -152,17 +153,6 @@ func (f *function) assign(to reflect.Value, i int, values []argument, positional
 // nillable reports whether None is a value of a type that no parameter declares as optional.
 func nillable(t reflect.Type) bool {
 	return t.Kind() == reflect.Interface || t.Kind() == reflect.Pointer && t != bigIntType
-}
-
-func plural(n int) string {
-	switch n {
-	case 0:
-		return "no arguments"
-	case 1:
-		return "1 argument"
-	default:
-		return fmt.Sprintf("%d arguments", n)
-	}
 }
 
 // maxShown bounds a value or name of the caller in a message, in bytes.

@@ -2,15 +2,11 @@ package policyfile
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/hearthhost/hearth/internal/bytesize"
 	"github.com/hearthhost/hearth/policy"
-	"github.com/hearthhost/hearth/policy/syntax"
 )
 
 // limit reads a limit block.
@@ -30,25 +26,8 @@ func (r *reader) limit(name string, b *hclsyntax.Block) {
 			"connections, in_flight and streams bound a principal over all objects")
 	}
 	l := &policy.Limit{Name: name, Reason: r.Reason(name, b), Objects: r.patterns(a, true)}
-	perSecond := 1
-	if s, at, ok := r.Text(a, "rate"); ok {
-		count, unit, found := strings.Cut(s, "/")
-		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
-		n, err := strconv.Atoi(count)
-		if !found || per == 0 || err != nil || n < 1 || n > syntax.MaxCount {
-			r.Problems.Add(at, `write "100/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q is not a rate", s)
-		} else {
-			l.Rate, l.Interval = s, per/time.Duration(n)
-			perSecond = max(1, int(time.Second/l.Interval))
-		}
-	}
-	l.Burst = perSecond
-	if n, ok := r.Count(a, "burst"); ok {
-		if a["rate"] == nil {
-			r.Problems.Add(a["burst"].NameRange, "", "burst needs a rate")
-		}
-		l.Burst = n
-	}
+	rate := r.Rate(a, "100/s")
+	l.Rate, l.Interval, l.Burst = rate.Text, rate.Interval, rate.Burst
 	l.Concurrent, _ = r.Count(a, "concurrent")
 	l.Connections, _ = r.Count(a, "connections")
 	l.InFlight, _ = r.Bytes(a, "in_flight", 64<<10, 1<<40)

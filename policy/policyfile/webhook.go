@@ -15,6 +15,9 @@ import (
 	"github.com/hearthhost/hearth/policy/syntax"
 )
 
+// webhookHint is the hint of the durations of webhooks.
+const webhookHint = `write "10m"`
+
 // Bounds and defaults of webhooks.
 const (
 	maxWebhookName    = 64 // bytes
@@ -44,7 +47,7 @@ func (r *reader) webhook(name string, b *hclsyntax.Block) {
 	r.target(&w, a)
 	r.scheme(&w, a, b)
 	w.Replay = defaultReplay
-	if d, ok := r.span(a, "replay", time.Minute, maxReplay); ok {
+	if d, ok := r.Duration(a, "replay", time.Minute, maxReplay, webhookHint); ok {
 		w.Replay = d
 	}
 	if w.Replay < 2*w.Tolerance && a["replay"] != nil {
@@ -130,7 +133,7 @@ func (r *reader) scheme(w *policy.Webhook, a syntax.Attributes, b *hclsyntax.Blo
 	}
 	if timed {
 		w.Tolerance = defaultTolerance
-		if d, ok := r.span(a, "tolerance", time.Second, maxTolerance); ok {
+		if d, ok := r.Duration(a, "tolerance", time.Second, maxTolerance, webhookHint); ok {
 			w.Tolerance = d
 		}
 	}
@@ -154,20 +157,6 @@ func (r *reader) headerName(a syntax.Attributes, name string) string {
 
 // headerBytes are the bytes of the names of headers that services use.
 const headerBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
-// span returns an attribute that is a duration.
-func (r *reader) span(a syntax.Attributes, name string, least, most time.Duration) (time.Duration, bool) {
-	s, at, ok := r.Text(a, name)
-	if !ok {
-		return 0, false
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < least || d > most {
-		r.Problems.Add(at, `write "10m"`, "%s: %q: must be a duration from %s to %s", name, s, least, most)
-		return 0, false
-	}
-	return d, true
-}
 
 // checkWebhooks warns of each webhook whose call no permit covers. It runs after permits are read.
 func (r *reader) checkWebhooks() {

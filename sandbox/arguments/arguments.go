@@ -64,7 +64,7 @@ type Binder struct {
 func (b *Binding) Bind(r Binder, L *lua.Thread, base int, keywords *lua.Table) error {
 	n := L.Top() - base // positional arguments
 	if n > len(b.f.Params) && b.f.Variadic == nil {
-		return mismatch("takes %s, got %d", plural(len(b.f.Params)), n)
+		return mismatch("takes %s, got %d", signature.ArgumentCount(len(b.f.Params)), n)
 	}
 	if keywords != nil || n > len(b.f.Params) {
 		if err := b.place(r, L, base, n, keywords); err != nil {
@@ -75,17 +75,6 @@ func (b *Binding) Bind(r Binder, L *lua.Thread, base int, keywords *lua.Table) e
 		return nil
 	}
 	return b.check(r, L, base, n, keywords)
-}
-
-func plural(n int) string {
-	switch n {
-	case 0:
-		return "no arguments"
-	case 1:
-		return "1 argument"
-	default:
-		return fmt.Sprintf("%d arguments", n)
-	}
 }
 
 // place puts keyword arguments, and positional ones behind kwargs, in their positions. n arguments are positional.

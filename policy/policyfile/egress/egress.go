@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/textproto"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -323,24 +322,8 @@ func (r *Reader) oauth(out *rule.Block, b *hclsyntax.Block) {
 func (r *Reader) limits(b *hclsyntax.Block) (l rule.Limits) {
 	f := r.file
 	a := f.Block(b, "rate", "burst", "concurrent", "request", "response", "timeout", "header_timeout")
-	perSecond := 1
-	if s, at, ok := f.Text(a, "rate"); ok {
-		count, unit, found := strings.Cut(s, "/")
-		per := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]
-		n, err := strconv.Atoi(count)
-		if !found || per == 0 || err != nil || n < 1 || n > syntax.MaxCount {
-			f.Problems.Add(at, `write "20/s", "30/m" or "5/h", from 1 to 1000000`, "rate: %q is not a rate", s)
-		} else {
-			l.Rate, l.Interval = s, per/time.Duration(n)
-			perSecond = max(1, int(time.Second/l.Interval))
-			l.Burst = perSecond
-		}
-	}
-	if n, ok := f.Count(a, "burst"); ok {
-		if a["rate"] == nil {
-			f.Problems.Add(a["burst"].NameRange, "", "burst needs a rate")
-		}
-		l.Burst = n
+	if rate := f.Rate(a, "20/s"); rate.Text != "" || a["burst"] != nil {
+		l.Rate, l.Interval, l.Burst = rate.Text, rate.Interval, rate.Burst
 	}
 	if n, ok := f.Whole(a, "concurrent", 1, rule.MaxConcurrent, ""); ok {
 		l.Concurrent = int(n)
@@ -351,23 +334,14 @@ func (r *Reader) limits(b *hclsyntax.Block) (l rule.Limits) {
 	if n, ok := f.Bytes(a, "response", 1, rule.MaxBodyBytes); ok {
 		l.ResponseBytes = int(n)
 	}
-	l.Timeout = r.duration(a, "timeout")
-	l.HeaderTimeout = r.duration(a, "header_timeout")
+	const hint = `write "10s"`
+	l.Timeout, _ = f.Duration(a, "timeout", minTimeout, rule.MaxTimeout, hint)
+	l.HeaderTimeout, _ = f.Duration(a, "header_timeout", minTimeout, rule.MaxTimeout, hint)
 	return l
 }
 
-func (r *Reader) duration(a syntax.Attributes, name string) time.Duration {
-	s, at, ok := r.file.Text(a, name)
-	if !ok {
-		return 0
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 10*time.Millisecond || d > rule.MaxTimeout {
-		r.file.Problems.Add(at, `write "10s"`, "%s: %q: must be a duration from 10ms to %s", name, s, rule.MaxTimeout)
-		return 0
-	}
-	return d
-}
+// minTimeout is the least time limit of a request.
+const minTimeout = 10 * time.Millisecond
 
 // template returns an attribute that is a text with secrets: "Bearer ${secret.stripe}".
 func (r *Reader) template(out *rule.Block, a syntax.Attributes, name string) rule.Template {

@@ -99,22 +99,8 @@ func (t *Tenant) limits(a syntax.Attributes) object.Limits {
 	r := t.r
 	var l object.Limits
 	l.Steps, _ = r.Whole(a, "steps", 1000, 1_000_000_000_000, "50000000 take about a second")
-	if s, at, ok := r.Text(a, "max_duration"); ok {
-		d, err := time.ParseDuration(s)
-		if err != nil || d < time.Millisecond || d > maxDuration {
-			r.Problems.Add(at, `write "2s" or "500ms"`, "max_duration: %q: must be a duration from 1ms to %s", s,
-				maxDuration)
-		}
-		l.MaxDuration = d
-	}
-	if s, at, ok := r.Text(a, "instance_idle"); ok {
-		d, err := time.ParseDuration(s)
-		if err != nil || d < time.Second || d > maxInstanceIdle {
-			r.Problems.Add(at, `write "60s" or "10m"`, "instance_idle: %q: must be a duration from 1s to %s", s,
-				maxInstanceIdle)
-		}
-		l.InstanceIdle = d
-	}
+	l.MaxDuration, _ = r.Duration(a, "max_duration", time.Millisecond, maxDuration, `write "2s" or "500ms"`)
+	l.InstanceIdle, _ = r.Duration(a, "instance_idle", time.Second, maxInstanceIdle, `write "60s" or "10m"`)
 	for name, to := range map[string]*int{"source": &l.SourceBytes, "arguments": &l.ArgumentBytes,
 		"result": &l.ResultBytes, "store_value": &l.StoreValue} {
 		most := int64(object.MaxMessageBytes)
