@@ -177,6 +177,9 @@ func (e *exchange) pyroArguments() (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := e.reserve(2 * len(body)); err != nil { // the text, and the arguments in it
+			return nil, err
+		}
 		texts = append(texts, string(body))
 	}
 	args, n := map[string]any{}, 0
